@@ -1,0 +1,149 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { Hyperparameters, JobError, JobProgress, JobRequest, LastError, RemoteFiles } from '../domain/job.js';
+import type { JobPhase, JobStatus } from '../domain/job-state.js';
+import type { JsonObject, JsonValue } from '../domain/json.js';
+import type { ProviderName } from '../domain/provider-name.js';
+
+// Column names are snake_case in PostgreSQL; the CamelCase plugin of Kysely translates.
+
+/** A time the database sets; written only where a caller must. */
+type Now = ColumnType<Date, Date | undefined, Date>;
+type Json<T extends object | null> = JSONColumnType<NonNullable<T>, string, string> | null;
+
+export interface WorkspacesTable {
+  id: string;
+  name: string;
+  createdAt: Now;
+}
+
+export interface ApiKeysTable {
+  id: string;
+  workspaceId: string;
+  name: string;
+  /** SHA-256 of the key; the key itself is kept nowhere. */
+  keyHash: Buffer;
+  createdAt: Now;
+  revokedAt: Date | null;
+}
+
+export interface VirtualKeysTable {
+  id: string;
+  workspaceId: string;
+  slug: string;
+  name: string;
+  provider: ProviderName;
+  note: string | null;
+  /** Points at the emulators; made by an embedded start. */
+  sandbox: Generated<boolean>;
+  isDefault: Generated<boolean>;
+  /** Settings that are no secret. */
+  settings: JSONColumnType<JsonObject, string, string>;
+  /** Settings that are, under the master key, bound to this row and workspace. */
+  sealedSettings: Buffer;
+  createdAt: Now;
+  updatedAt: Now;
+}
+
+export interface FilesTable {
+  id: string;
+  workspaceId: string;
+  filename: string;
+  purpose: string;
+  sizeBytes: number;
+  sha256: string;
+  createdAt: Now;
+  expiresAt: Date | null;
+}
+
+export interface JobsTable {
+  id: string;
+  workspaceId: string;
+  apiKeyId: string;
+  createdAt: Now;
+  updatedAt: Now;
+  provider: ProviderName;
+  virtualKeyId: string;
+  virtualKeySlug: string;
+  sandbox: boolean;
+  request: JSONColumnType<JobRequest, string, never>;
+  requestHash: string;
+  idempotencyKey: string | null;
+  /** Credentials given in `portkey_options`, sealed and bound to this row. */
+  sealedOptions: Buffer | null;
+  trainingFile: string;
+  validationFile: string | null;
+
+  // The workflow's state, written as the workflow says.
+  status: JobStatus;
+  phase: JobPhase;
+  error: Json<JobError>;
+  fineTunedModel: string | null;
+  trainedTokens: number | null;
+  resultFiles: JSONColumnType<string[], string, string>;
+  finishedAt: Date | null;
+  stateRunId: string | null;
+  stateSequence: Generated<number>;
+  replacedRunIds: Generated<string[]>;
+
+  // The gateway's and the reconciler's.
+  workflowStartedAt: Date | null;
+  cancelRequestedAt: Date | null;
+
+  // Submit's and upload's.
+  submitAttemptedAt: Date | null;
+  providerJobId: string | null;
+  submittedAt: Date | null;
+  remoteFiles: JSONColumnType<RemoteFiles, string, string>;
+
+  // Observations at the provider.
+  rawStatus: string | null;
+  progress: Json<JobProgress>;
+  resolvedHyperparameters: Json<Hyperparameters>;
+  estimatedFinish: Date | null;
+  nextPollAt: Date | null;
+  providerUnreachableSince: Date | null;
+  lastError: Json<LastError>;
+
+  nextEventSequence: Generated<number>;
+}
+
+export interface JobEventsTable {
+  id: string;
+  jobId: string;
+  /** Gap-free within the job; the order of the list. */
+  sequence: number;
+  /** `gateway:<what>` or `provider:<the vendor's event id>`; unique within the job. */
+  sourceId: string;
+  createdAt: Date;
+  level: 'info' | 'warn' | 'error';
+  type: 'message' | 'metrics';
+  message: string;
+  data: ColumnType<JsonValue, string, never>;
+}
+
+export interface JobCheckpointsTable {
+  id: string;
+  jobId: string;
+  sourceId: string;
+  createdAt: Date;
+  stepNumber: number;
+  fineTunedModelCheckpoint: string;
+  metrics: JSONColumnType<Record<string, number>, string, never>;
+}
+
+/** Facts about this installation, such as the Temporal namespace it was started with. */
+export interface InstallationTable {
+  key: string;
+  value: string;
+}
+
+export interface Tables {
+  workspaces: WorkspacesTable;
+  apiKeys: ApiKeysTable;
+  virtualKeys: VirtualKeysTable;
+  files: FilesTable;
+  jobs: JobsTable;
+  jobEvents: JobEventsTable;
+  jobCheckpoints: JobCheckpointsTable;
+  installation: InstallationTable;
+}

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { Logger } from '../observability/logger.js';
+import { ensureReconcileSchedule } from './schedule.js';
+import type { SearchAttributes } from './search-attributes.js';
+import { startWorkers, type Workers, type WorkersOptions } from './workers.js';
+
+export interface WorkerLoopOptions {
+  readonly client: Client;
+  readonly searchAttributes: SearchAttributes;
+  readonly workers: WorkersOptions;
+  readonly pollIntervalScale: number;
+  readonly logger: Logger;
+}
+
+export interface RunningWorkers {
+  /** True while every worker polls. */
+  running(): boolean;
+  /** Ends well at the first time that every worker polls. */
+  readonly ready: Promise<void>;
+  stop(): Promise<void>;
+}
+
+const RETRY_MS = { first: 500, most: 15_000 } as const;
+
+/** Keeps the workers of this process running: through a Temporal that is not there yet, and one that goes away. */
+export function keepWorkersRunning(options: WorkerLoopOptions): RunningWorkers {
+  const { logger } = options;
+  const stopping = new AbortController();
+  let onReady: () => void = () => undefined;
+  const ready = new Promise<void>((resolve) => {
+    onReady = resolve;
+  });
+  let workers: Workers | null = null;
+
+  const startOnce = async (): Promise<void> => {
+    await options.searchAttributes.register();
+    await ensureReconcileSchedule(options.client, {
+      taskQueuePrefix: options.workers.taskQueuePrefix,
+      pollIntervalScale: options.pollIntervalScale,
+    });
+    workers = await startWorkers(options.workers);
+    onReady();
+    if (stopping.signal.aborted) return;
+    logger.info('workers are running');
+    await workers.ended;
+  };
+
+  const loop = async (): Promise<void> => {
+    for (
+      let retryMs: number = RETRY_MS.first;
+      !stopping.signal.aborted;
+      retryMs = Math.min(RETRY_MS.most, retryMs * 2)
+    ) {
+      const startedAtMs = Date.now();
+      try {
+        await startOnce();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        logger.warn({ err: error }, 'workers are not running; starting them again');
+        await (workers as Workers | null)?.stop();
+      }
+      if (Date.now() - startedAtMs > RETRY_MS.most) retryMs = RETRY_MS.first;
+      await sleep(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  };
+  const ended = loop();
+
+  return {
+    running: () => workers?.running() === true,
+    ready,
+    async stop() {
+      stopping.abort();
+      await workers?.stop();
+      await ended;
+    },
+  };
+}
