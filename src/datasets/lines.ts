@@ -1,0 +1,79 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** One line of a file; `bytes` null where the line was too long to be kept. */
+export interface Line {
+  /** Counted from 1. */
+  readonly number: number;
+  readonly bytes: Uint8Array | null;
+}
+
+export interface LineOptions {
+  readonly maxLineBytes: number;
+  readonly signal: AbortSignal;
+}
+
+const NEWLINE = 0x0a;
+/** Work done between two looks at the clock and the signal. */
+const SLICE_BYTES = 64 * 1024;
+/** How long a run of work may keep the event loop: heartbeats and cancellation wait behind it. */
+const TURN_MS = 10;
+
+/**
+ * Calls `onLine` for each line of the content, split on the byte 0x0A, which no other UTF-8 character contains.
+ * A last line that ends in a newline is not followed by an empty one. Memory stays within one line and one chunk;
+ * `bytes` is valid during the call only. Throws the signal's reason once it is aborted.
+ */
+export async function forEachLine(
+  content: AsyncIterable<Uint8Array>,
+  options: LineOptions,
+  onLine: (line: Line) => void,
+): Promise<void> {
+  const { maxLineBytes, signal } = options;
+  let lineNumber = 1;
+  let parts: Uint8Array[] = [];
+  let partsBytes = 0;
+  let discarding = false;
+  let turnStartedAt = performance.now();
+
+  const keep = (part: Uint8Array): void => {
+    if (partsBytes + part.length > maxLineBytes) {
+      discarding = true;
+      parts = [];
+    }
+    partsBytes += part.length;
+    if (!discarding && part.length > 0) parts.push(part);
+  };
+  const endLine = (): void => {
+    const first = parts[0];
+    const bytes = discarding ? null : parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
+    onLine({ number: lineNumber, bytes });
+    lineNumber += 1;
+    parts = [];
+    partsBytes = 0;
+    discarding = false;
+  };
+
+  signal.throwIfAborted();
+  for await (const chunk of content) {
+    for (let sliceStart = 0; sliceStart < chunk.length; sliceStart += SLICE_BYTES) {
+      const slice = chunk.subarray(sliceStart, sliceStart + SLICE_BYTES);
+      let lineStart = 0;
+      for (;;) {
+        const lineEnd = slice.indexOf(NEWLINE, lineStart);
+        if (lineEnd === -1) break;
+        keep(slice.subarray(lineStart, lineEnd));
+        endLine();
+        lineStart = lineEnd + 1;
+      }
+      // A part that outlives its chunk is copied: the producer may use its buffer again.
+      if (lineStart < slice.length) keep(new Uint8Array(slice.subarray(lineStart)));
+      signal.throwIfAborted();
+      if (performance.now() - turnStartedAt > TURN_MS) {
+        await nextTurn();
+        signal.throwIfAborted();
+        turnStartedAt = performance.now();
+      }
+    }
+  }
+  if (partsBytes > 0) endLine();
+}

@@ -1,0 +1,16 @@
+import { z } from 'zod';
+import { describeProviderContract } from '../../../test/provider-contract.js';
+import { openai } from './index.js';
+
+const SECRET = 'sk-contract-7f3a9c51d2e8';
+const createdWith = z.looseObject({ metadata: z.record(z.string(), z.string()).nullish() });
+
+describeProviderContract({
+  definition: openai,
+  settings: (emulatorsUrl) => ({ key: SECRET, baseUrl: `${emulatorsUrl}/openai/v1/` }),
+  secret: SECRET,
+  model: 'gpt-4o-mini-2024-07-18',
+  unknownModel: 'gpt-0-imaginary',
+  operations: { create: 'createFineTuningJob', get: 'retrieveFineTuningJob', upload: 'createFile' },
+  carriesMarker: (body, jobId) => createdWith.parse(body).metadata?.['gateway_job_id'] === jobId,
+});
