@@ -1,0 +1,3 @@
+/** Every workflow of the bundle. */
+export { fineTuningJob } from './fine-tuning-job.js';
+export { reconcile } from './reconcile.js';

@@ -1,0 +1,35 @@
+import type { AtProvider, Ending, JobRun } from '../job-run.js';
+import { awaitTerminal } from './wait.js';
+
+const CANCELLED: Ending = { change: { status: 'cancelled', error: null }, job: null };
+
+/**
+ * Cancels, and then waits for the provider's terminal word: it may say succeeded. Where no job was ever made
+ * there, the job is cancelled by that.
+ */
+export async function cancelAndWait(
+  run: JobRun,
+  place: { readonly job: AtProvider | null; readonly submitBegun: boolean },
+): Promise<Ending> {
+  await recordCancelling(run);
+  if (!place.submitBegun) return CANCELLED;
+  const { providerJobId } = await run.activities.cancelAtProvider({
+    jobId: run.input.jobId,
+    version: run.tracker.nextVersion(),
+    providerJobId: place.job?.providerJobId ?? null,
+  });
+  if (providerJobId === null) return CANCELLED;
+  run.tracker.bindProviderJob(providerJobId);
+  const job = place.job ?? { providerJobId, submittedAt: run.input.createdAt };
+  return { change: await awaitTerminal(run, job, { untilCancelled: false }), job };
+}
+
+async function recordCancelling(run: JobRun): Promise<void> {
+  const version = run.tracker.nextVersion();
+  const recorded = await run.activities.recordJob({
+    jobId: run.input.jobId,
+    version,
+    state: { ...run.tracker.state(), phase: 'cancelling' },
+  });
+  run.tracker.publish(version, recorded);
+}
