@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Makes the home of an embedded start, for this user alone. */
+export async function prepareHome(home: string): Promise<void> {
+  await mkdir(home, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * A secret kept in the home with mode 600, made at the first start. `made` says that this was it. The file is complete
+ * or absent: a crash leaves no half of a key.
+ */
+export async function keptSecret(
+  home: string,
+  name: string,
+  make: () => string,
+): Promise<{ readonly value: string; readonly made: boolean }> {
+  const path = join(home, name);
+  const existing = await readText(path);
+  if (existing !== null && existing.trim() !== '') return { value: existing.trim(), made: false };
+  const value = make();
+  await writeAtomically(path, `${value}\n`, 0o600);
+  return { value, made: true };
+}
+
+/** Where a running embedded start is; it holds no secret. The command line and the tests find an instance by it. */
+export interface Ready {
+  readonly url: string;
+  readonly dashboardUrl: string | null;
+  readonly temporalAddress: string;
+  readonly temporalUiUrl: string | null;
+  readonly databaseUrl: string;
+  readonly emulatorsUrl: string;
+  readonly vertexGrpcAddress: string | null;
+  readonly azureLoginUrl: string | null;
+  readonly pid: number;
+  readonly version: string;
+}
+
+const READY_FILE = 'ready.json';
+
+export async function writeReady(home: string, ready: Ready): Promise<void> {
+  await writeAtomically(join(home, READY_FILE), `${JSON.stringify(ready, null, 2)}\n`, 0o600);
+}
+
+export async function removeReady(home: string): Promise<void> {
+  await rm(join(home, READY_FILE), { force: true });
+}
+
+async function readText(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+async function writeAtomically(path: string, content: string, mode: number): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  await writeFile(temporary, content, { mode });
+  const handle = await open(temporary, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}

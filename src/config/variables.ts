@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { LOG_LEVELS } from '../observability/logger.js';
+
+const MIB = 1024 * 1024;
+
+const port = z.coerce.number<string>('must be a port number').int('must be a whole number').min(0).max(65_535);
+const positive = z.coerce.number<string>('must be a number').positive();
+const bytes = z.coerce.number<string>('must be a number of bytes').int().positive();
+
+/** One variable: how it is read, its default, and what `docs/configuration.md` says of it. */
+interface Variable<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  readonly default: string;
+  readonly meaning: string;
+}
+
+const variable = <Schema extends z.ZodType>(schema: Schema, byDefault: string, meaning: string): Variable<Schema> => ({
+  schema,
+  default: byDefault,
+  meaning,
+});
+
+/**
+ * Every variable that we read, apart from Temporal's own (`TEMPORAL_*`, read by its library) and the secrets. The
+ * default is text for people; an empty variable is an absent one.
+ */
+export const VARIABLES = {
+  PORT: variable(port.default(8787), '8787', 'Port of the gateway; 0 takes a free one.'),
+  HOST: variable(z.string().default('127.0.0.1'), '127.0.0.1', 'Address that the gateway listens on.'),
+  TUNESMITH_HOME: variable(z.string().default('.tunesmith'), '.tunesmith', 'Directory of an embedded start.'),
+  DATABASE_URL: variable(
+    z
+      .url({ protocol: /^postgres(ql)?$/, error: 'must look like postgresql://user:password@host:5432/database' })
+      .optional(),
+    'embedded PostgreSQL',
+    'PostgreSQL to use. Required by `tunesmith gateway` and `tunesmith worker`.',
+  ),
+  FILE_STORE: variable(
+    z
+      .string()
+      .regex(/^file:./, 'must be file:/an/absolute/path')
+      .optional(),
+    'file:$TUNESMITH_HOME/files',
+    'Where file content is kept: `file:/path`, shared by all processes. Required by `gateway` and `worker`.',
+  ),
+  TEMPORAL_ADDRESS: variable(
+    z.string().optional(),
+    'embedded Temporal',
+    'host:port of a Temporal server. Required by `gateway` and `worker`.',
+  ),
+  TEMPORAL_NAMESPACE: variable(z.string().default('default'), 'default', 'Temporal namespace.'),
+  TEMPORAL_PORT: variable(port.default(7233), '7233', 'Port of the embedded Temporal server; 0 takes a free one.'),
+  TEMPORAL_UI_PORT: variable(port.default(8233), '8233', 'Port of its Web UI; 0 takes a free one.'),
+  TEMPORAL_TASK_QUEUE_PREFIX: variable(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,100}$/, 'must be 1 to 100 letters, digits, ".", "_" or "-"')
+      .default('tunesmith'),
+    'tunesmith',
+    'Prefix of the task queues and of the schedule: two installations in one namespace differ in it.',
+  ),
+  EMULATORS_PORT: variable(port.default(8788), '8788', 'Port of the provider emulators; 0 takes a free one.'),
+  LOG_LEVEL: variable(z.enum(LOG_LEVELS).default('info'), 'info', `One of ${LOG_LEVELS.join(', ')}.`),
+  PROVIDER_ACTIVITIES_PER_SECOND: variable(
+    positive.default(20),
+    '20',
+    'Dispatch limit of each provider queue, held by the Temporal server; the same on all workers.',
+  ),
+  POLL_INTERVAL_SCALE: variable(
+    positive.max(100).default(1),
+    '1',
+    'Multiplies every poll interval and back-off; tests use less.',
+  ),
+  ACTIVITY_TIMEOUT_SCALE: variable(positive.max(100).default(1), '1', 'Multiplies activity time-outs; tests use less.'),
+  REMOTE_CLEANUP: variable(
+    z.enum(['on_failure', 'always', 'never']).default('on_failure'),
+    'on_failure',
+    'When what was uploaded to a provider is deleted there: `on_failure`, `always`, `never`.',
+  ),
+  MAX_FILE_BYTES: variable(bytes.default(512 * MIB), '536870912 (512 MiB)', 'Largest file that the gateway takes.'),
+} as const;
+
+export type VariableName = keyof typeof VARIABLES;
+
+/** Secrets: read apart from the rest, and shown nowhere. */
+export const SECRET_VARIABLES = {
+  TUNESMITH_API_KEY:
+    'The first admin key of the gateway. An embedded start makes one and keeps it in `$TUNESMITH_HOME/api-key`.',
+  TUNESMITH_MASTER_KEY:
+    'Seals credentials: 32 random bytes as base64 or hexadecimal. An embedded start makes one and keeps it in `$TUNESMITH_HOME/master-key`; required by `gateway` and `worker`, and the same for all.',
+} as const;

@@ -1,0 +1,215 @@
+import { hkdfSync } from 'node:crypto';
+import type { Express } from 'express';
+import { createActivities, type ActivityDependencies } from '../activities/index.js';
+import type { Config } from './config/config.js';
+import { createFilesService } from './files/files-service.js';
+import { createLocalFileStore } from './files/local.js';
+import { createApp } from './http/app.js';
+import { createFilesRouter } from './http/routes/files.js';
+import { createFineTuningJobsRouter } from './http/routes/fine-tuning-jobs.js';
+import { createHealthRouter, type ReadinessProbe } from './http/routes/health.js';
+import { createVirtualKeysRouter } from './http/routes/virtual-keys.js';
+import { createJobService } from './jobs/job-service.js';
+import { createOpenJob } from './jobs/open-job.js';
+import { createReconciler } from './jobs/reconcile.js';
+import { createStartFromRow } from './jobs/start-from-row.js';
+import { createTemporalWorkflows } from './jobs/temporal-workflows.js';
+import { namedLogger, type Logger } from './observability/logger.js';
+import { createProviders } from './providers/registry.js';
+import { createApiKeyRepository } from './store/api-keys.js';
+import { createDatabase } from './store/database.js';
+import { createFileRepository } from './store/files.js';
+import { createJobCheckpointsRepository } from './store/job-checkpoints.js';
+import { createJobEventsRepository } from './store/job-events.js';
+import { createJobReplaysRepository } from './store/job-replays.js';
+import { createJobSubmissionsRepository } from './store/job-submissions.js';
+import { createJobsRepository } from './store/jobs.js';
+import { createVirtualKeyRepository } from './store/virtual-keys.js';
+import { createWorkspaceRepository, type WorkspaceRepository } from './store/workspaces.js';
+import { workflowBundlePath } from './temporal/bundle-path.js';
+import { createTemporalClient, type TemporalTarget } from './temporal/connection.js';
+import { createSearchAttributes } from './temporal/search-attributes.js';
+import { keepWorkersRunning, type RunningWorkers } from './temporal/worker-loop.js';
+import { createGatewayKeys, type GatewayKeyService } from './vault/gateway-keys.js';
+import { createVault } from './vault/vault.js';
+import { createVirtualKeys, type VirtualKeys } from './vault/virtual-keys.js';
+import type { Database } from './store/database.js';
+
+/** Where a process finds what it works with: children of ours, or what the configuration names. */
+export interface ContextResources {
+  readonly role: 'up' | 'gateway' | 'worker';
+  readonly version: string;
+  readonly masterKey: Buffer;
+  readonly databaseUrl: string;
+  readonly fileDirectory: string;
+  readonly temporal: TemporalTarget;
+  /** True where Temporal is our child: a run that it does not know is lost, and its job is adopted. */
+  readonly adoptLostRuns: boolean;
+}
+
+export interface Context {
+  readonly database: Database;
+  readonly workspaces: WorkspaceRepository;
+  readonly gatewayKeys: GatewayKeyService;
+  readonly virtualKeys: VirtualKeys;
+  createGateway(options: GatewayOptions): Express;
+  /** Starts the workers and starts them anew whenever they end by themselves. */
+  startWorkers(): RunningWorkers;
+  close(): Promise<void>;
+}
+
+export interface GatewayOptions {
+  readonly isStopping: () => boolean;
+  /** Beside database, Temporal and file store. */
+  readonly probes?: Readonly<Record<string, ReadinessProbe>>;
+}
+
+/** The one place where services are built. `overrides` is for tests: a clock, or chance. */
+export async function createContext(
+  config: Config,
+  resources: ContextResources,
+  logger: Logger,
+  overrides: Partial<Pick<ActivityDependencies, 'now' | 'random'>> = {},
+): Promise<Context> {
+  const { masterKey, temporal } = resources;
+  const database = createDatabase({
+    databaseUrl: resources.databaseUrl,
+    applicationName: `tunesmith-${resources.role}`,
+    onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection was lost'),
+  });
+  const fileStore = await createLocalFileStore(resources.fileDirectory);
+  const providers = createProviders();
+  const vault = createVault(masterKey);
+  const { client, close: closeTemporal } = createTemporalClient(temporal);
+  const searchAttributes = createSearchAttributes(client, temporal.namespace, namedLogger(logger, 'temporal'));
+
+  const jobs = createJobsRepository(database);
+  const events = createJobEventsRepository(database);
+  const checkpoints = createJobCheckpointsRepository(database);
+  const submissions = createJobSubmissionsRepository(database);
+  const fileRepository = createFileRepository(database);
+  const virtualKeys = createVirtualKeys({ repository: createVirtualKeyRepository(database), vault, providers });
+  const gatewayKeys = createGatewayKeys({ repository: createApiKeyRepository(database) });
+  const files = createFilesService({
+    repository: fileRepository,
+    store: fileStore,
+    maxFileBytes: config.maxFileBytes,
+    logger: namedLogger(logger, 'files'),
+  });
+
+  const jobLog = namedLogger(logger, 'jobs');
+  const workflows = createTemporalWorkflows({
+    client,
+    searchAttributesAvailable: () => searchAttributes.available(),
+  });
+  const startFromRow = createStartFromRow({
+    workflows,
+    jobs,
+    settings: {
+      taskQueuePrefix: config.taskQueuePrefix,
+      pollIntervalScale: config.pollIntervalScale,
+      activityTimeoutScale: config.activityTimeoutScale,
+      remoteCleanup: config.remoteCleanup,
+    },
+  });
+  const reconcile = createReconciler({
+    jobs,
+    workflows,
+    startFromRow,
+    adoptLostRuns: resources.adoptLostRuns,
+    log: jobLog,
+  });
+
+  return {
+    database,
+    workspaces: createWorkspaceRepository(database),
+    gatewayKeys,
+    virtualKeys,
+
+    createGateway({ isStopping, probes }) {
+      const jobService = createJobService({
+        jobs,
+        events,
+        checkpoints,
+        replays: createJobReplaysRepository(database),
+        workflows,
+        startFromRow,
+        virtualKeys,
+        providers,
+        vault,
+        idempotencySecret: new Uint8Array(hkdfSync('sha256', masterKey, '', 'tunesmith idempotency', 32)),
+        log: jobLog,
+      });
+      return createApp({
+        logger: namedLogger(logger, 'http'),
+        gatewayKeys,
+        isStopping,
+        publicRouters: [
+          createHealthRouter({
+            version: resources.version,
+            isStopping,
+            probes: {
+              database: async () => {
+                await database.selectFrom('workspaces').select('id').limit(1).execute();
+                return undefined;
+              },
+              file_store: async () => {
+                await fileStore.check();
+                return undefined;
+              },
+              temporal: async () => {
+                await client.withDeadline(Date.now() + 1_500, () =>
+                  client.workflowService.describeNamespace({ namespace: temporal.namespace }),
+                );
+                return undefined;
+              },
+              ...probes,
+            },
+          }),
+        ],
+        routers: [
+          createFilesRouter({ files }),
+          createFineTuningJobsRouter({ jobs: jobService }),
+          createVirtualKeysRouter({ virtualKeys }),
+        ],
+      });
+    },
+
+    startWorkers() {
+      const activities = createActivities({
+        jobs,
+        submissions,
+        events,
+        checkpoints,
+        files: fileRepository,
+        fileStore,
+        openJob: createOpenJob({ jobs, virtualKeys, providers, vault }),
+        reconcile,
+        pollIntervalScale: config.pollIntervalScale,
+        maxResultFileBytes: config.maxFileBytes,
+        random: overrides.random ?? Math.random,
+        now: overrides.now ?? Date.now,
+      });
+      return keepWorkersRunning({
+        client,
+        searchAttributes,
+        logger: namedLogger(logger, 'worker'),
+        pollIntervalScale: config.pollIntervalScale,
+        workers: {
+          target: temporal,
+          taskQueuePrefix: config.taskQueuePrefix,
+          providers: providers.names,
+          activities,
+          bundlePath: workflowBundlePath(),
+          providerActivitiesPerSecond: config.providerActivitiesPerSecond,
+          logger: namedLogger(logger, 'worker'),
+        },
+      });
+    },
+
+    async close() {
+      await closeTemporal();
+      await database.destroy();
+    },
+  };
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError } from 'commander';
+import { ConfigurationError } from './config/config.js';
+import { productVersion } from './commands/version.js';
+
+// Each command is loaded when it is called: `--help` and the emulators need none of the rest.
+const program = new Command('tunesmith')
+  .description('A durable fine-tuning gateway: one OpenAI-compatible API, every job a Temporal workflow.')
+  .version(productVersion())
+  .showHelpAfterError('(add --help for what there is)')
+  .addHelpText('after', '\nThe configuration is read from environment variables: see docs/configuration.md.');
+
+program
+  .command('up')
+  .description('everything on one machine: Temporal, PostgreSQL, gateway, worker, emulators')
+  .action(async () => {
+    const { runUp } = await import('./commands/up.js');
+    await runUp();
+  });
+
+program
+  .command('gateway')
+  .description('the REST front door alone; needs DATABASE_URL, TEMPORAL_ADDRESS, FILE_STORE, TUNESMITH_MASTER_KEY')
+  .action(async () => {
+    const { runGateway } = await import('./commands/gateway.js');
+    await runGateway();
+  });
+
+program
+  .command('worker')
+  .description('workers alone; the same variables as the gateway; scale by adding processes')
+  .action(async () => {
+    const { runWorker } = await import('./commands/worker.js');
+    await runWorker();
+  });
+
+program
+  .command('emulators')
+  .description("emulators of the providers' APIs, for tests")
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--port <number>', 'port to listen on; 0 takes a free one', portNumber, 8788)
+  .option('--journal <directory>', 'keep what the emulators hold across restarts')
+  .action(async (options: { host: string; port: number; journal?: string }) => {
+    const { runEmulators } = await import('./commands/emulators.js');
+    await runEmulators(options);
+  });
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new InvalidArgumentError('it must be a whole number from 0 to 65535');
+}
+
+try {
+  await program.parseAsync();
+  process.exit(0);
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(error instanceof ConfigurationError ? `${message}\n` : `tunesmith: ${message}\n`);
+  process.exit(1);
+}
