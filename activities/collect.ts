@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { CollectInput, CollectedResults } from '../src/domain/activities.js';
 import { GatewayError } from '../src/domain/errors.js';
-import type { RemoteJob } from '../src/domain/provider-port.js';
+import type { RemoteJob, ResultFile } from '../src/domain/provider-port.js';
 import { fileIdForResult } from '../src/store/new-id.js';
 import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
@@ -40,7 +40,8 @@ export async function collectResults(
   let job: RemoteJob;
   try {
     job = await opened.provider.getJob(input.providerJobId, signal);
-    await mirrorEvents(dependencies, opened, input.providerJobId, signal);
+    const progress = await mirrorEvents(dependencies, opened, input.providerJobId, signal);
+    if (progress !== null) await dependencies.jobs.recordObservation(input.jobId, { progress });
     await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
   } catch (error) {
     if (!isGone(error)) throw keepTrying(error);
@@ -62,10 +63,12 @@ export async function collectResults(
     }
     await tellMissing(dependencies, input);
   }
+  const resultFiles = await keepResults(dependencies, opened, job, waitedMs < patience, signal);
+  if (resultFiles.length < job.resultFiles.length) await tellMissing(dependencies, input);
   return {
     fineTunedModel: job.fineTunedModel,
     trainedTokens: job.trainedTokens,
-    resultFiles: await keepResults(dependencies, opened, job, signal),
+    resultFiles,
     finishedAt: job.finishedAt ?? new Date(dependencies.now()).toISOString(),
     error: job.error,
   };
@@ -85,16 +88,18 @@ async function keepResults(
   { files, fileStore, maxResultFileBytes }: ActivityDependencies,
   { row, provider }: OpenedJob,
   job: RemoteJob,
+  patient: boolean,
   signal: AbortSignal,
 ): Promise<string[]> {
   const ids: string[] = [];
   for (const reference of job.resultFiles) {
     const id = fileIdForResult(row.id, reference);
-    ids.push(id);
-    if ((await files.get(row.workspaceId, id)) !== null) continue;
-    const result = await provider.openResult(reference, signal).catch((error: unknown) => {
-      throw keepTrying(error);
-    });
+    if ((await files.get(row.workspaceId, id)) !== null) {
+      ids.push(id);
+      continue;
+    }
+    const result = await openResult(provider, reference, patient, signal);
+    if (result === null) continue;
     const stored = await fileStore.put(id, result.content, { maxBytes: maxResultFileBytes, signal });
     await files.insert({
       id,
@@ -103,8 +108,25 @@ async function keepResults(
       purpose: 'fine-tune-results',
       ...stored,
     });
+    ids.push(id);
   }
   return ids;
+}
+
+/** Null where the provider names a file that it does not have, and patience is at its end. */
+async function openResult(
+  provider: OpenedJob['provider'],
+  reference: string,
+  patient: boolean,
+  signal: AbortSignal,
+): Promise<ResultFile | null> {
+  try {
+    return await provider.openResult(reference, signal);
+  } catch (error) {
+    const missing = error instanceof GatewayError && error.code === 'provider_result_missing';
+    if (missing && !patient) return null;
+    throw keepTrying(error);
+  }
 }
 
 async function tellMissing({ jobs, events, now }: ActivityDependencies, input: CollectInput): Promise<void> {

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { AwaitChangeInput, ProviderChange } from '../src/domain/activities.js';
 import { GatewayError } from '../src/domain/errors.js';
+import type { JobProgress } from '../src/domain/job.js';
 import { advanceStatus, isTerminal } from '../src/domain/job-state.js';
 import type { RemoteJob } from '../src/domain/provider-port.js';
 import type { Delays } from './cadence.js';
@@ -32,7 +33,7 @@ export async function awaitProviderChange(
   } catch (error) {
     throw await noteFailure(dependencies, delays, input, memory, error);
   }
-  const mirrorError = await mirror(dependencies, opened, input, memory, context.cancellationSignal);
+  const mirrored = await mirror(dependencies, opened, input, memory, context.cancellationSignal);
 
   const status = job.status === null ? opened.row.status : advanceStatus(opened.row.status, job.status);
   if (job.status === null && job.rawStatus !== opened.row.rawStatus) {
@@ -41,13 +42,14 @@ export async function awaitProviderChange(
       rawStatus: job.rawStatus,
     });
   }
+  const progress = job.progress ?? mirrored.progress;
   const delayMs = delays.poll(dependencies.now() - Date.parse(input.submittedAt));
   await dependencies.jobs.recordObservation(input.jobId, {
     rawStatus: job.rawStatus,
     providerUnreachableSince: null,
-    lastError: mirrorError === null ? null : lastError(dependencies, mirrorError),
+    lastError: mirrored.error === null ? null : lastError(dependencies, mirrored.error),
     nextPollAt: isTerminal(status) ? null : at(dependencies, delayMs),
-    ...(job.progress === null ? {} : { progress: job.progress }),
+    ...(progress === null ? {} : { progress }),
     ...(job.hyperparameters === null ? {} : { hyperparameters: job.hyperparameters }),
     ...(job.estimatedFinish === null ? {} : { estimatedFinish: job.estimatedFinish }),
   });
@@ -59,7 +61,7 @@ export async function awaitProviderChange(
     return { status: recorded.status, error: null };
   }
   context.heartbeat({ polls: memory.polls + 1, failures: 0, missingSince: null } satisfies PollMemory);
-  throw notYet('provider_unchanged', progressText(opened, job), delayMs);
+  throw notYet('provider_unchanged', progressText(opened, job, progress), delayMs);
 }
 
 /** The second request. Its failure loses nothing: the next poll goes on from the last event that was written. */
@@ -69,14 +71,16 @@ async function mirror(
   input: AwaitChangeInput,
   memory: PollMemory,
   signal: AbortSignal,
-): Promise<GatewayError | null> {
+): Promise<{ readonly progress: JobProgress | null; readonly error: GatewayError | null }> {
   const checkpoints = memory.polls % CHECKPOINTS_EVERY_POLLS === CHECKPOINTS_EVERY_POLLS - 1;
   try {
-    if (checkpoints) await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
-    else await mirrorEvents(dependencies, opened, input.providerJobId, signal);
-    return null;
+    if (!checkpoints) {
+      return { progress: await mirrorEvents(dependencies, opened, input.providerJobId, signal), error: null };
+    }
+    await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
+    return { progress: null, error: null };
   } catch (error) {
-    if (error instanceof GatewayError && error.code !== 'database_unavailable') return error;
+    if (error instanceof GatewayError && error.code !== 'database_unavailable') return { progress: null, error };
     throw error;
   }
 }
@@ -126,8 +130,8 @@ function lastError({ now }: ActivityDependencies, error: GatewayError) {
 
 const at = ({ now }: ActivityDependencies, delayMs: number): string => new Date(now() + delayMs).toISOString();
 
-function progressText({ row }: OpenedJob, job: RemoteJob): string {
-  const step = job.progress?.step;
-  const progress = step === undefined ? '' : `, step ${step}/${job.progress?.totalSteps ?? '?'}`;
-  return `${row.provider} ${job.id}: ${job.rawStatus}${progress}`;
+function progressText({ row }: OpenedJob, job: RemoteJob, progress: JobProgress | null): string {
+  const { step, totalSteps } = progress ?? row.progress ?? {};
+  const steps = step === undefined ? '' : `, step ${step}/${totalSteps ?? '?'}`;
+  return `${row.provider} ${job.id}: ${job.rawStatus}${steps}`;
 }

@@ -1,4 +1,3 @@
-import { hkdfSync } from 'node:crypto';
 import type { Express } from 'express';
 import { createActivities, type ActivityDependencies } from '../activities/index.js';
 import type { Config } from './config/config.js';
@@ -34,6 +33,8 @@ import { createGatewayKeys, type GatewayKeyService } from './vault/gateway-keys.
 import { createVault } from './vault/vault.js';
 import { createVirtualKeys, type VirtualKeys } from './vault/virtual-keys.js';
 import type { Database } from './store/database.js';
+
+const RECONCILE_GRACE_MS = 30_000;
 
 /** Where a process finds what it works with: children of ours, or what the configuration names. */
 export interface ContextResources {
@@ -117,6 +118,7 @@ export async function createContext(
     workflows,
     startFromRow,
     adoptLostRuns: resources.adoptLostRuns,
+    graceMs: RECONCILE_GRACE_MS * config.pollIntervalScale,
     log: jobLog,
   });
 
@@ -137,7 +139,7 @@ export async function createContext(
         virtualKeys,
         providers,
         vault,
-        idempotencySecret: new Uint8Array(hkdfSync('sha256', masterKey, '', 'tunesmith idempotency', 32)),
+        idempotencySecret: vault.derive('job-ids'),
         log: jobLog,
       });
       return createApp({
@@ -184,7 +186,10 @@ export async function createContext(
         files: fileRepository,
         fileStore,
         openJob: createOpenJob({ jobs, virtualKeys, providers, vault }),
-        reconcile,
+        reconcile: async () => {
+          await files.removeExpired();
+          return reconcile();
+        },
         pollIntervalScale: config.pollIntervalScale,
         maxResultFileBytes: config.maxFileBytes,
         random: overrides.random ?? Math.random,

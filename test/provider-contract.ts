@@ -213,8 +213,8 @@ export function describeProviderContract(contract: ProviderContract): void {
       });
 
       it('says of a model that the vendor does not have that it is not available', async () => {
-        expect(await vendor.canTune(contract.unknownModel, never)).toBe(false);
-        expect(await vendor.canTune(contract.model, never)).not.toBe(false);
+        expect(await vendor.canTune(contract.unknownModel, never)).toBe('unlisted');
+        expect(['tunable', 'unknown']).toContain(await vendor.canTune(contract.model, never));
         const error = await gatewayErrorOf(submit({ model: contract.unknownModel }));
         expect(error).toMatchObject({ code: 'model_not_available', retryable: false, provider });
       });
@@ -245,7 +245,9 @@ export function describeProviderContract(contract: ProviderContract): void {
       });
 
       it('tells events oldest first, each once, from any event on', async () => {
-        const { job } = await submit({ method: { type: 'supervised', hyperparameters: { nEpochs: 12, batchSize: 1 } } });
+        const { job } = await submit({
+          method: { type: 'supervised', hyperparameters: { nEpochs: 12, batchSize: 1 } },
+        });
         const seen = [...(await vendor.listEvents(job.id, null, never))];
         const running = await until(job, 'running');
         seen.push(...(await vendor.listEvents(running.id, seen.at(-1)?.id ?? null, never)));

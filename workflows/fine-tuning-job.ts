@@ -110,8 +110,9 @@ async function advance(run: JobRun, place: Place): Promise<Ending> {
 }
 
 function startingPlace(input: FineTuningJobInput): Place {
-  const { startAt, providerJobId, createdAt } = input;
-  const job = startAt === 'wait' && providerJobId !== undefined ? { providerJobId, submittedAt: createdAt } : null;
+  const { startAt, providerJobId } = input;
+  const submittedAt = input.submittedAt ?? input.createdAt;
+  const job = startAt === 'wait' && providerJobId !== undefined ? { providerJobId, submittedAt } : null;
   return { job, submitBegun: startAt === 'submit' || startAt === 'wait' };
 }
 

@@ -21,6 +21,8 @@ export interface FineTuningJobInput {
   readonly taskQueuePrefix: string;
   readonly startAt?: StartStage;
   readonly providerJobId?: string;
+  /** ISO 8601: when the provider's job was made; the poll cadence counts from here. */
+  readonly submittedAt?: string;
   readonly remoteFiles?: RemoteFiles;
   /** The provider's last word before this run, where it adopts a job. */
   readonly status?: JobStatus;

@@ -35,6 +35,8 @@ export interface ProviderDefinition {
   readonly capabilities: ProviderCapabilities;
   /** Credentials and default options of a virtual key, strict, in Portkey's admin spelling or our readable one. */
   readonly settings: z.ZodType<JsonObject>;
+  /** Which of the settings say where calls go: a job that overrides one must bring its own credentials. */
+  readonly endpointSettings: readonly string[];
   /** Which of the settings are credentials: sealed, and never shown. */
   readonly secretSettings: readonly string[];
   /** Option headers of `portkey_options`, lower case, and the setting each one overrides. */
@@ -117,6 +119,12 @@ export interface RemoteCheckpoint {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/**
+ * What a vendor says of a model. `unlisted`: no list of this account names it, which for some models means little;
+ * `not_tunable`: it is named, and said not to be for tuning; `unknown`: the vendor does not tell.
+ */
+export type Tunability = 'tunable' | 'not_tunable' | 'unlisted' | 'unknown';
+
 export interface ResultFile {
   readonly fileName: string;
   readonly content: AsyncIterable<Uint8Array>;
@@ -128,8 +136,8 @@ export interface ResultFile {
  */
 export interface FineTuningProvider {
   readonly name: ProviderName;
-  /** A read-only look-up: can this account tune the model? Null where the vendor does not tell. */
-  canTune(model: string, signal: AbortSignal): Promise<boolean | null>;
+  /** A read-only look-up: what this account can do with the model. */
+  canTune(model: string, signal: AbortSignal): Promise<Tunability>;
   /** Finds what an earlier attempt uploaded for this job and role, or uploads it. */
   uploadDataset(input: UploadInput, signal: AbortSignal): Promise<RemoteFile>;
   deleteFile(fileId: string, signal: AbortSignal): Promise<void>;

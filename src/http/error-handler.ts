@@ -25,7 +25,9 @@ export function createErrorHandler(logger: Logger): ErrorRequestHandler {
     }
     const known = toGatewayError(error);
     const entry: ErrorCodeEntry = ERROR_CODES[known.code];
-    if (entry.status >= 500) logger.error({ requestId, code: known.code, err: error }, 'request failed');
+    if (entry.status === 500) logger.error({ requestId, code: known.code, err: error }, 'request failed');
+    else if (entry.status > 500)
+      logger.warn({ requestId, code: known.code, why: reasonOf(known) }, 'request not served');
     if (response.headersSent) {
       // Too late for an answer: a cut connection is the only sign that the body is not whole.
       response.destroy();
@@ -51,6 +53,11 @@ export function errorEnvelope(error: GatewayError, requestId: string): ErrorEnve
       code: entry.wireCode === undefined ? error.code : entry.wireCode,
     },
   };
+}
+
+/** Something we depend on is away: one line says what, a stack would say nothing more. */
+function reasonOf(error: GatewayError): string {
+  return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
 function hiddenMessage(requestId: string): string {

@@ -11,10 +11,13 @@ export interface RunningServer {
 
 /** A slow upload is legal; slow headers are not. */
 const HEADERS_TIMEOUT_MS = 30_000;
+/** Nobody sends or reads: the connection, and what an upload has stored so far, are given up. */
+const IDLE_TIMEOUT_MS = 120_000;
 
 /** Listens. Port 0 takes a free one. Fails with a message that names the port and what to set. */
 export async function listen(app: Express, options: { host: string; port: number }): Promise<RunningServer> {
   const server = createServer({ requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: 65_000 }, app);
+  server.setTimeout(IDLE_TIMEOUT_MS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(explain(error, options)));
     server.listen(options.port, options.host, () => resolve());

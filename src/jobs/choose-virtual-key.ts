@@ -1,5 +1,5 @@
 import { GatewayError } from '../domain/errors.js';
-import type { Providers } from '../domain/provider-port.js';
+import type { Providers, Tunability } from '../domain/provider-port.js';
 import type { VirtualKeyRow } from '../store/virtual-keys.js';
 import type { VirtualKeys } from '../vault/virtual-keys.js';
 
@@ -34,7 +34,12 @@ export async function chooseVirtualKey(
   const named = namedSlug(request.portkeyOptions);
   if (named !== null) {
     const key = (await virtualKeys.list(request.workspaceId)).find(({ slug }) => slug === named.slug);
-    if (key !== undefined) return key;
+    if (key !== undefined) {
+      // Lists are never the last word: only a vendor that names the model and says no is believed.
+      const verdict = await lookUp({ virtualKeys, providers }, key, request.model);
+      if (verdict === 'not_tunable') throw notAvailable(request);
+      return key;
+    }
     // Not repeated: people paste credentials where a name belongs.
     const message = `No virtual key of this workspace has the slug given in '${named.param}'.`;
     throw new GatewayError('unknown_virtual_key', message, { param: named.param });
@@ -45,21 +50,17 @@ export async function chooseVirtualKey(
   const real = all.filter((key) => !key.sandbox);
   const eligible = real.length > 0 ? real : all;
   const answers = await Promise.all(
-    eligible.map(async (key) => ({ key, can: await canTune({ virtualKeys, providers }, key, request.model) })),
+    eligible.map(async (key) => ({ key, verdict: await recognise({ virtualKeys, providers }, key, request.model) })),
   );
   // Without an answer a key stays a candidate: a slow look-up must not decide whose account pays.
-  const candidates = answers.filter(({ can }) => can !== false).map(({ key }) => key);
+  const candidates = answers
+    .filter(({ verdict }) => verdict === 'tunable' || verdict === 'unknown')
+    .map(({ key }) => key);
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
   const preferred = candidates.find((key) => key.isDefault);
   if (preferred !== undefined) return preferred;
-  if (eligible.length > 0 && candidates.length === 0) {
-    throw new GatewayError(
-      'model_not_available',
-      `Model ${request.model} is not available for fine-tuning or does not exist.`,
-      { param: request.modelParam },
-    );
-  }
+  if (eligible.length > 0 && candidates.length === 0) throw notAvailable(request);
   const slugs = candidates.map((key) => `'${key.slug}'`).join(', ');
   throw new GatewayError(
     'virtual_key_required',
@@ -87,25 +88,38 @@ function namedSlug(options: Readonly<Record<string, string>>): { slug: string; p
   return fromProvider === undefined ? null : { slug: fromProvider, param };
 }
 
-/** Null where nobody could tell, in time. */
-async function canTune(
+function notAvailable(request: VirtualKeyRequest): GatewayError {
+  const message = `Model ${request.model} is not available for fine-tuning or does not exist.`;
+  return new GatewayError('model_not_available', message, { param: request.modelParam });
+}
+
+/** By the id's shape where that decides, else by asking the vendor. */
+async function recognise(
+  dependencies: ChooseVirtualKeyDependencies,
+  key: VirtualKeyRow,
+  model: string,
+): Promise<Tunability> {
+  const byShape = dependencies.providers.get(key.provider).recognisesModel(model);
+  if (byShape === false) return 'unlisted';
+  const verdict = await lookUp(dependencies, key, model);
+  return verdict === 'unknown' && byShape === true ? 'tunable' : verdict;
+}
+
+/** `unknown` also where the vendor is away, late, or refuses the credentials: the job will tell; a create waits for nobody. */
+async function lookUp(
   { virtualKeys, providers }: ChooseVirtualKeyDependencies,
   key: VirtualKeyRow,
   model: string,
-): Promise<boolean | null> {
-  const definition = providers.get(key.provider);
-  const recognised = definition.recognisesModel(model);
-  if (recognised === false) return false;
+): Promise<Tunability> {
   const signal = AbortSignal.timeout(LOOK_UP_DEADLINE_MS);
-  const deadline = new Promise<null>((resolve) =>
-    signal.addEventListener('abort', () => resolve(null), { once: true }),
+  const deadline = new Promise<Tunability>((resolve) =>
+    signal.addEventListener('abort', () => resolve('unknown'), { once: true }),
   );
   try {
     const { settings } = await virtualKeys.resolveById(key.id);
-    const answer = await Promise.race([definition.connect(settings).canTune(model, signal), deadline]);
-    return answer ?? recognised;
+    const provider = providers.get(key.provider).connect(settings);
+    return await Promise.race([provider.canTune(model, signal), deadline]);
   } catch {
-    // A vendor that is away, or refuses these credentials, answers the job itself; a create is not blocked by it.
-    return recognised;
+    return 'unknown';
   }
 }

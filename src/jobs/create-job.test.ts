@@ -71,7 +71,7 @@ describe('a create', () => {
 
   it('keeps a seed that was given, and chooses one where none was', async () => {
     expect((await created({ ...minimal, seed: 0 })).request).toMatchObject({ seed: 0, seedGiven: true });
-    expect((await created()).request).toMatchObject({ seedGiven: false, seed: expect.any(Number) as number });
+    expect((await created()).request).toMatchObject({ seedGiven: false, seed: expect.any(Number) });
   });
 
   it('is accepted while Temporal is down', async () => {
@@ -201,7 +201,7 @@ describe('the virtual key of a create', () => {
     await expect(create(named('x-portkey-virtual-key', 'sk-secret'))).rejects.toMatchObject({
       code: 'unknown_virtual_key',
       param: 'portkey_options.x-portkey-virtual-key',
-      message: expect.not.stringContaining('sk-secret') as string,
+      message: expect.not.stringContaining('sk-secret'),
     });
     await expect(create(named('x-portkey-provider', 'openai'))).rejects.toMatchObject({ code: 'invalid_request' });
     const both = { ...minimal, portkey_options: { 'x-portkey-virtual-key': 'a', 'x-portkey-provider': '@b' } };
@@ -211,8 +211,8 @@ describe('the virtual key of a create', () => {
   it('is the only one whose vendor tunes the model', async () => {
     await addKey('first', 'openai');
     await addKey('second', 'bedrock');
-    setup.vendors.openai.tunes.set('gpt-4o-mini', true);
-    setup.vendors.bedrock.tunes.set('gpt-4o-mini', false);
+    setup.vendors.openai.tunes.set('gpt-4o-mini', 'tunable');
+    setup.vendors.bedrock.tunes.set('gpt-4o-mini', 'unlisted');
     expect(await created()).toMatchObject({ virtualKeySlug: 'first' });
     expect(await created({ ...minimal, model: 'amazon.titan' })).toMatchObject({ virtualKeySlug: 'second' });
   });
@@ -233,7 +233,7 @@ describe('the virtual key of a create', () => {
     await addKey('second', 'openai');
     await expect(create()).rejects.toMatchObject({
       code: 'virtual_key_required',
-      message: expect.stringMatching(/'first', 'second'/) as string,
+      message: expect.stringMatching(/'first', 'second'/),
     });
     await addKey('third', 'openai', true);
     expect(await created()).toMatchObject({ virtualKeySlug: 'third' });
@@ -252,7 +252,7 @@ describe('the virtual key of a create', () => {
   });
 
   it('is refused with the model where every look-up says that it cannot be tuned', async () => {
-    setup.vendors.openai.tunes.set('whisper-1', false);
+    setup.vendors.openai.tunes.set('whisper-1', 'unlisted');
     await expect(create({ ...minimal, model: 'whisper-1' })).rejects.toMatchObject({
       code: 'model_not_available',
       param: 'model',
@@ -260,10 +260,16 @@ describe('the virtual key of a create', () => {
   });
 
   it('goes to the vendor with a model that no list names, where it was named', async () => {
-    setup.vendors.openai.tunes.set('private-model', false);
+    setup.vendors.openai.tunes.set('private-model', 'unlisted');
     const row = await created({ ...named('x-portkey-virtual-key', 'sandbox'), model: 'private-model' });
     expect(row.request.model).toBe('private-model');
-    expect(setup.vendors.openai.lookUps).toEqual([]);
+  });
+
+  it('refuses a model that the vendor of the named key lists as not for tuning', async () => {
+    setup.vendors.openai.tunes.set('gpt-4.1-nano', 'not_tunable');
+    await expect(create({ ...named('x-portkey-virtual-key', 'sandbox'), model: 'gpt-4.1-nano' })).rejects.toMatchObject(
+      { code: 'model_not_available', param: 'model' },
+    );
   });
 
   it.each(['hangs', 'fails'] as const)('is not kept from its work by a look-up that %s', async (how) => {
@@ -283,6 +289,16 @@ describe('options of a create', () => {
     expect(JSON.stringify(setup.workflows.starts)).not.toContain('sk-own');
   });
 
+  it("never sends the virtual key's credentials to a host that the caller chose", async () => {
+    const elsewhere = { 'x-portkey-custom-host': 'https://example.com/v1' };
+    await expect(create({ ...minimal, portkey_options: elsewhere })).rejects.toMatchObject({
+      code: 'invalid_request',
+      param: 'portkey_options.x-portkey-custom-host',
+    });
+    const row = await created({ ...minimal, portkey_options: { ...elsewhere, Authorization: 'sk-own' } });
+    expect(row.sealedOptions).not.toBeNull();
+  });
+
   it('seals nothing where nothing is overridden', async () => {
     expect((await created()).sealedOptions).toBeNull();
   });
@@ -295,7 +311,7 @@ describe('options of a create', () => {
     await expect(create({ ...minimal, portkey_options: { authorization: 'not-a-key' } })).rejects.toMatchObject({
       code: 'invalid_request',
       param: 'portkey_options.authorization',
-      message: expect.not.stringContaining('not-a-key') as string,
+      message: expect.not.stringContaining('not-a-key'),
     });
   });
 

@@ -13,6 +13,7 @@ export function settingOverrides(
   portkeyOptions: Readonly<Record<string, string>>,
 ): JsonObject {
   const overrides = new Map<string, string>();
+  const named = new Map<string, string>();
   for (const [name, value] of Object.entries(portkeyOptions)) {
     if (name === VIRTUAL_KEY_OPTION || name === PROVIDER_OPTION) continue;
     const setting = Object.hasOwn(definition.optionHeaders, name) ? definition.optionHeaders[name] : undefined;
@@ -23,6 +24,14 @@ export function settingOverrides(
       });
     }
     overrides.set(setting, value);
+    named.set(setting, name);
+  }
+  const endpoint = definition.endpointSettings.find((setting) => overrides.has(setting));
+  if (endpoint !== undefined && !definition.secretSettings.some((setting) => overrides.has(setting))) {
+    // The virtual key's credentials are for the host that they were stored with.
+    const param = `portkey_options.${named.get(endpoint) ?? endpoint}`;
+    const message = `'${param}' sends the job elsewhere than its virtual key says, so it needs credentials of its own beside it.`;
+    throw new GatewayError('invalid_request', message, { param });
   }
   return Object.fromEntries(overrides);
 }

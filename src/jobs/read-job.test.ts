@@ -1,10 +1,13 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/support/database.js';
 import { createJobServiceSetup, viewOf, type JobServiceSetup } from '../../test/support/job-service.js';
 import { GatewayError } from '../domain/errors.js';
 import { parseCreateJob } from '../http/schemas/job-request.js';
 import type { JobRow } from '../store/jobs.js';
-import { mergeView } from './read-job.js';
+import { createJobCheckpointsRepository } from '../store/job-checkpoints.js';
+import { createJobEventsRepository } from '../store/job-events.js';
+import { createJobReader, mergeView } from './read-job.js';
 
 let database: TestDatabase;
 let setup: JobServiceSetup;
@@ -95,22 +98,29 @@ describe('reading a job', () => {
 
   it('shares one query among concurrent reads, and keeps none', async () => {
     const row = await newJob();
-    let open = (): void => undefined;
-    const gate = new Promise<void>((resolve) => (open = resolve));
-    let reached = 0;
-    setup.workflows.beforeQuery = () => {
-      reached += 1;
-      return gate;
-    };
-    const reads = Array.from({ length: 16 }, () => get(row.id));
-    // Each read passes through the database first; the gate opens once all of them had the time to.
-    await database.database.selectFrom('jobs').select('id').execute();
-    while (reached === 0) await database.database.selectFrom('jobs').select('id').execute();
-    for (let round = 0; round < 16; round += 1) await database.database.selectFrom('jobs').select('id').execute();
-    open();
-    await Promise.all(reads);
+    let found = 0;
+    let allFound = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (allFound = resolve));
+    // The query answers once every read has its row.
+    setup.workflows.beforeQuery = () => gate.then(() => nextTurn());
+    const reader = createJobReader({
+      jobs: {
+        list: (workspaceId, page) => setup.jobs.list(workspaceId, page),
+        find: async (workspaceId, id) => {
+          const each = await setup.jobs.find(workspaceId, id);
+          found += 1;
+          if (found === 16) allFound();
+          return each;
+        },
+      },
+      events: createJobEventsRepository(database.database),
+      checkpoints: createJobCheckpointsRepository(database.database),
+      workflows: setup.workflows,
+    });
+    const { workspaceId } = setup.caller;
+    await Promise.all(Array.from({ length: 16 }, () => reader.get(workspaceId, row.id)));
     expect(setup.workflows.queries).toHaveLength(1);
-    await get(row.id);
+    await reader.get(workspaceId, row.id);
     expect(setup.workflows.queries).toHaveLength(2);
   });
 

@@ -6,6 +6,7 @@ import type { ReconcileReport } from '../domain/activities.js';
 import { parseCreateJob } from '../http/schemas/job-request.js';
 import type { JobRow } from '../store/jobs.js';
 import { createReconciler } from './reconcile.js';
+import type { JobWorkflows } from './workflows-port.js';
 
 let database: TestDatabase;
 let setup: JobServiceSetup;
@@ -45,15 +46,18 @@ async function oldJob(options: { readonly started: boolean } = { started: true }
   return setup.jobs.get(row.id);
 }
 
-function round(options: { readonly adoptLostRuns?: boolean } = {}): Promise<ReconcileReport> {
+function round(
+  options: { readonly adoptLostRuns?: boolean; readonly workflows?: JobWorkflows } = {},
+): Promise<ReconcileReport> {
   const log = (_: object, message: string): void => {
     setup.logged.push(message);
   };
   return createReconciler({
     jobs: setup.jobs,
-    workflows: setup.workflows,
+    workflows: options.workflows ?? setup.workflows,
     startFromRow: setup.startFromRow,
     adoptLostRuns: options.adoptLostRuns ?? false,
+    graceMs: 30_000,
     log: { warn: log, error: log },
   })();
 }
@@ -162,10 +166,12 @@ it('leaves the closed run of a job that can no longer be observed', async () => 
 it('goes on with the others where one job cannot be seen to', async () => {
   const bad = await oldJob();
   const good = await oldJob({ started: false });
-  const { describe: describeRun } = setup.workflows;
-  setup.workflows.describe = (jobId, deadlineMs) =>
-    jobId === bad.id ? Promise.reject(new Error('odd')) : describeRun(jobId, deadlineMs);
-  expect(await round()).toEqual({ ...nothing, examined: 2, started: 1 });
+  const workflows: JobWorkflows = {
+    ...setup.workflows,
+    describe: (jobId, deadlineMs) =>
+      jobId === bad.id ? Promise.reject(new Error('odd')) : setup.workflows.describe(jobId, deadlineMs),
+  };
+  expect(await round({ workflows })).toEqual({ ...nothing, examined: 2, started: 1 });
   expect(setup.workflows.runs.get(good.id)).toBe('running');
   expect((await setup.jobs.get(bad.id)).updatedAt.getTime()).toBeGreaterThan(bad.updatedAt.getTime());
 });

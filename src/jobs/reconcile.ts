@@ -14,6 +14,8 @@ export interface ReconcileDependencies {
    * and a wrong Temporal database look the same, and an operator decides.
    */
   readonly adoptLostRuns: boolean;
+  /** How long a row may wait for its run, or for its next observation; 30 s in production. */
+  readonly graceMs: number;
   readonly log: JobLog;
 }
 
@@ -22,7 +24,6 @@ export type Reconcile = (signal?: AbortSignal) => Promise<ReconcileReport>;
 type Outcome = 'started' | 'adopted' | 'signalled' | 'lost' | 'nothing';
 
 const ROUND_LIMIT = 200;
-const GRACE_MS = 30_000;
 const CONCURRENCY = 4;
 /** A round ends early where Temporal is slow: the activity around it has a time-out, and the next round goes on. */
 const ROUND_MS = 60_000;
@@ -51,7 +52,7 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
   };
 
   return async (signal) => {
-    const rows = await jobs.listNeglected({ graceMs: GRACE_MS, limit: ROUND_LIMIT });
+    const rows = await jobs.listNeglected({ graceMs: dependencies.graceMs, limit: ROUND_LIMIT });
     const outcomes: Outcome[] = [];
     const lost: string[] = [];
     const waiting = rows.values();

@@ -48,6 +48,7 @@ export function inputFromRow(row: JobRow, settings: StartSettings): FineTuningJo
     ...settings,
     startAt: startStage(row),
     ...(row.providerJobId === null ? {} : { providerJobId: row.providerJobId }),
+    ...(row.submittedAt === null ? {} : { submittedAt: row.submittedAt.toISOString() }),
     remoteFiles: row.remoteFiles,
     status: row.status,
     cancelRequested: row.cancelRequestedAt !== null,

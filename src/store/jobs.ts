@@ -59,6 +59,7 @@ export function createJobsRepository(database: Database) {
         }
         const earlier = await transaction.selectFrom('jobs').selectAll().where('id', '=', job.id).executeTakeFirst();
         if (earlier !== undefined) return { outcome: 'existing', row: earlier };
+        await lockVirtualKey(transaction, job);
         await lockFiles(transaction, job);
         if (!options.stillWanted()) return { outcome: 'abandoned' };
         const row = await transaction
@@ -319,6 +320,19 @@ async function findSameRequest(
     .executeTakeFirst();
 }
 
+/** Keeps the key from being deleted until the job is committed; after that the open job keeps it. */
+async function lockVirtualKey(transaction: Transaction<Tables>, job: NewJob): Promise<void> {
+  const key = await transaction
+    .selectFrom('virtualKeys')
+    .select('id')
+    .where('id', '=', job.virtualKeyId)
+    .where('workspaceId', '=', job.workspaceId)
+    .forShare()
+    .executeTakeFirst();
+  if (key !== undefined) return;
+  throw new GatewayError('unknown_virtual_key', `The virtual key '${job.virtualKeySlug}' was deleted meanwhile.`);
+}
+
 /** Keeps the files from being deleted until the job is committed; after that the open job keeps them. */
 async function lockFiles(transaction: Transaction<Tables>, job: NewJob): Promise<void> {
   const named = { training_file: job.request.trainingFile, validation_file: job.request.validationFile };
@@ -329,6 +343,7 @@ async function lockFiles(transaction: Transaction<Tables>, job: NewJob): Promise
       .select('purpose')
       .where('id', '=', id)
       .where('workspaceId', '=', job.workspaceId)
+      .where(sql<boolean>`(expires_at IS NULL OR expires_at > now())`)
       .forShare()
       .executeTakeFirst();
     if (file === undefined) throw new GatewayError('invalid_training_file', `invalid ${param}: ${id}`, { param });

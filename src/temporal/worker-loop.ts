@@ -27,11 +27,12 @@ const RETRY_MS = { first: 500, most: 15_000 } as const;
 export function keepWorkersRunning(options: WorkerLoopOptions): RunningWorkers {
   const { logger } = options;
   const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
   let onReady: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => {
     onReady = resolve;
   });
-  let workers: Workers | null = null;
+  const current: { workers: Workers | null } = { workers: null };
 
   const startOnce = async (): Promise<void> => {
     await options.searchAttributes.register();
@@ -39,26 +40,23 @@ export function keepWorkersRunning(options: WorkerLoopOptions): RunningWorkers {
       taskQueuePrefix: options.workers.taskQueuePrefix,
       pollIntervalScale: options.pollIntervalScale,
     });
-    workers = await startWorkers(options.workers);
+    const workers = await startWorkers(options.workers);
+    current.workers = workers;
     onReady();
-    if (stopping.signal.aborted) return;
+    if (isStopping()) return;
     logger.info('workers are running');
     await workers.ended;
   };
 
   const loop = async (): Promise<void> => {
-    for (
-      let retryMs: number = RETRY_MS.first;
-      !stopping.signal.aborted;
-      retryMs = Math.min(RETRY_MS.most, retryMs * 2)
-    ) {
+    for (let retryMs: number = RETRY_MS.first; !isStopping(); retryMs = Math.min(RETRY_MS.most, retryMs * 2)) {
       const startedAtMs = Date.now();
       try {
         await startOnce();
       } catch (error) {
-        if (stopping.signal.aborted) return;
+        if (isStopping()) return;
         logger.warn({ err: error }, 'workers are not running; starting them again');
-        await (workers as Workers | null)?.stop();
+        await current.workers?.stop();
       }
       if (Date.now() - startedAtMs > RETRY_MS.most) retryMs = RETRY_MS.first;
       await sleep(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined);
@@ -67,12 +65,14 @@ export function keepWorkersRunning(options: WorkerLoopOptions): RunningWorkers {
   const ended = loop();
 
   return {
-    running: () => workers?.running() === true,
+    running: () => current.workers?.running() === true,
     ready,
     async stop() {
       stopping.abort();
-      await workers?.stop();
+      await current.workers?.stop();
       await ended;
+      // Those that were being started meanwhile.
+      await current.workers?.stop();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.js';
 import type { JsonObject, JsonValue } from '../domain/json.js';
 import { parseInput } from '../domain/parse-input.js';
@@ -66,8 +67,8 @@ const GENERATED_SLUG_LENGTH = 48;
 const GENERATION_ATTEMPTS = 5;
 
 /**
- * Virtual keys. All settings are sealed as they were given; beside them the row holds, in the open, those that are no
- * credential, as the provider's schema reads them.
+ * Virtual keys. All settings are sealed, as the provider's schema reads them; beside them the row holds, in the open, those that
+ * are no credential.
  */
 export function createVirtualKeys({ repository, vault, providers }: VirtualKeysDependencies): VirtualKeys {
   const insert = (workspaceId: string, slug: string, input: VirtualKeyInput): Promise<VirtualKeyRow | null> => {
@@ -91,7 +92,7 @@ export function createVirtualKeys({ repository, vault, providers }: VirtualKeysD
   ): { settings: JsonObject; sealedSettings: Buffer } => {
     const parsed = parseInput(definition.settings, given);
     const open = Object.entries(parsed).filter(([name]) => !definition.secretSettings.includes(name));
-    return { settings: Object.fromEntries(open), sealedSettings: vault.seal(given, { kind: SETTINGS, ...owner }) };
+    return { settings: Object.fromEntries(open), sealedSettings: vault.seal(parsed, { kind: SETTINGS, ...owner }) };
   };
   const openSettings = (row: VirtualKeyRow): JsonObject => {
     const value = vault.open(row.sealedSettings, { kind: SETTINGS, rowId: row.id, workspaceId: row.workspaceId });
@@ -141,8 +142,8 @@ export function createVirtualKeys({ repository, vault, providers }: VirtualKeysD
       const { settings: given, ...columns } = patch;
       const row = await repository.update(workspaceId, slug, (current) => {
         if (given === undefined || Object.keys(given).length === 0) return columns;
-        const merged = withoutAbsent({ ...openSettings(current), ...given });
         const definition = providers.get(current.provider);
+        const merged = mergeSettings(definition, openSettings(current), given);
         return { ...columns, ...sealSettings(definition, merged, { rowId: current.id, workspaceId }) };
       });
       return row ?? notFound(slug);
@@ -199,6 +200,23 @@ function slugFromName(name: string): string {
     .slice(0, GENERATED_SLUG_LENGTH)
     .replace(/^-+|-+$/g, '');
   return slug === '' ? `key-${randomBytes(3).toString('hex')}` : slug;
+}
+
+/**
+ * A patch over the stored settings. Both may spell a setting differently (`key`, `apiKey`): a name stands for a stored one when
+ * the schema, given the stored value under that name instead, reads the same as before.
+ */
+function mergeSettings(definition: ProviderDefinition, stored: JsonObject, patch: JsonObject): JsonObject {
+  const kept = new Map(Object.entries(stored));
+  for (const name of Object.keys(patch)) {
+    kept.delete(name);
+    for (const [storedName, value] of Object.entries(stored)) {
+      const others = Object.entries(stored).filter(([other]) => other !== storedName);
+      const probe = definition.settings.safeParse({ ...Object.fromEntries(others), [name]: value });
+      if (probe.success && isDeepStrictEqual(probe.data, stored)) kept.delete(storedName);
+    }
+  }
+  return { ...Object.fromEntries(kept), ...withoutAbsent(patch) };
 }
 
 /** Typed clients send "" and null for what they leave out. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { FineTuningJobInput } from '../../src/domain/activities.js';
 import { GatewayError } from '../../src/domain/errors.js';
 import { acceptedState, type JobView } from '../../src/domain/job.js';
-import type { FineTuningProvider, ProviderDefinition, Providers } from '../../src/domain/provider-port.js';
+import type { Tunability, FineTuningProvider, ProviderDefinition, Providers } from '../../src/domain/provider-port.js';
 import type { ProviderName } from '../../src/domain/provider-name.js';
 import { createJobService, type JobService } from '../../src/jobs/job-service.js';
 import { createStartFromRow, type StartFromRow } from '../../src/jobs/start-from-row.js';
@@ -94,10 +94,10 @@ export function createFakeWorkflows(): FakeWorkflows {
   return fake;
 }
 
-/** A vendor of which a test says what it tunes. `canTune` answers by model; a model not in the map is null. */
+/** A vendor of which a test says what it tunes. `canTune` answers by model; a model not in the map is 'unknown'. */
 export interface FakeVendor {
   readonly definition: ProviderDefinition;
-  readonly tunes: Map<string, boolean | 'hangs' | 'fails'>;
+  readonly tunes: Map<string, Tunability | 'hangs' | 'fails'>;
   readonly lookUps: string[];
 }
 
@@ -114,7 +114,7 @@ export function createFakeVendor(name: ProviderName, options: { readonly pause?:
       const answer = tunes.get(model);
       if (answer === 'hangs') return new Promise(() => undefined);
       if (answer === 'fails') throw new GatewayError('provider_unavailable', 'away');
-      return Promise.resolve(answer ?? null);
+      return Promise.resolve(answer ?? 'unknown');
     },
     uploadDataset: notHere,
     deleteFile: notHere,
@@ -154,16 +154,22 @@ export function createFakeVendor(name: ProviderName, options: { readonly pause?:
       minimumRows: 10,
     },
     settings: z
-      .strictObject({ apiKey: z.string().startsWith('sk-'), region: z.string().optional() })
+      .strictObject({
+        apiKey: z.string().startsWith('sk-'),
+        region: z.string().optional(),
+        baseUrl: z.string().optional(),
+      })
       .transform((given) => ({
         apiKey: given.apiKey,
         ...(given.region === undefined ? {} : { region: given.region }),
+        ...(given.baseUrl === undefined ? {} : { baseUrl: given.baseUrl }),
       })),
+    endpointSettings: ['baseUrl'],
     secretSettings: ['apiKey'],
-    optionHeaders: { authorization: 'apiKey', 'x-portkey-region': 'region' },
+    optionHeaders: { authorization: 'apiKey', 'x-portkey-region': 'region', 'x-portkey-custom-host': 'baseUrl' },
     jobOptions: z
       .strictObject({ job_name: z.string().optional() })
-      .transform((given) => ({ ...given }) as { job_name: string }),
+      .transform((given) => (given.job_name === undefined ? {} : { job_name: given.job_name })),
     recognisesModel: (model) => (model.includes('.') && name !== 'bedrock' ? false : null),
     checkRequest(request) {
       if (request.suffix === 'unsupported') {

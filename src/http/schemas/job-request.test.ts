@@ -1,6 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { GatewayError } from '../../domain/errors.js';
-import { parseCreateJob } from './job-request.js';
+import { createJobBody, parseCreateJob } from './job-request.js';
+
+const openAiFields = z.object({
+  $defs: z.object({ CreateFineTuningJobRequest: z.object({ properties: z.record(z.string(), z.unknown()) }) }),
+});
 
 const minimal = { model: 'gpt-4o-mini', training_file: 'file-abc' };
 
@@ -203,6 +209,7 @@ describe('the body of a create', () => {
     ],
     ['a metadata value that is no string', { ...minimal, metadata: { k: 1 } }, 'metadata.k'],
     ['a metadata value of 513 characters', { ...minimal, metadata: { k: 'v'.repeat(513) } }, 'metadata.k'],
+    ['a metadata key of 65 characters', { ...minimal, metadata: { ['k'.repeat(65)]: 'v' } }, 'metadata'],
     ['metadata that is no object', { ...minimal, metadata: 'k=v' }, 'metadata'],
     [
       'an option that is no string',
@@ -227,6 +234,14 @@ describe('the body of a create', () => {
   it("does not repeat an option's value, which may be a credential", () => {
     const { message } = refusal({ ...minimal, portkey_options: { 'x-portkey-api-key': ['sk-hidden'] } });
     expect(message).not.toContain('sk-hidden');
+  });
+
+  it("knows every field of OpenAI's document", () => {
+    const fields = openAiFields.parse(
+      JSON.parse(readFileSync(new URL('../../../test/openai-schema/fine-tuning.json', import.meta.url), 'utf8')),
+    );
+    const known = Object.keys(createJobBody.shape);
+    expect(known).toEqual(expect.arrayContaining(Object.keys(fields.$defs.CreateFineTuningJobRequest.properties)));
   });
 
   it('counts the characters of a suffix, not its UTF-16 units', () => {

@@ -72,8 +72,12 @@ const openAiFields = {
   integrations: z.array(integration).max(5).optional(),
   metadata: z
     .record(
-      z.string().refine((key) => characters(key) <= 64, 'expected keys of at most 64 characters'),
-      z.string().refine((value) => characters(value) <= 512, 'expected values of at most 512 characters'),
+      z.string(),
+      z.string().refine((value) => characters(value) <= 512, 'expected at most 512 characters'),
+    )
+    .refine(
+      (pairs) => Object.keys(pairs).every((key) => characters(key) <= 64),
+      'expected keys of at most 64 characters',
     )
     .refine((pairs) => Object.keys(pairs).length <= 16, 'expected at most 16 pairs')
     .optional(),

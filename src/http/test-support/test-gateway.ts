@@ -160,6 +160,7 @@ function testProviders(): Providers {
   ): ProviderDefinition => ({
     name,
     settings,
+    endpointSettings: [],
     secretSettings: ['key', 'awsSecretAccessKey'],
     optionHeaders: {},
     jobOptions: z.strictObject({}),

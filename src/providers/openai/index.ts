@@ -9,6 +9,7 @@ export const openai: ProviderDefinition = {
   capabilities: openaiCapabilities,
   settings: openaiSettings,
   secretSettings: openaiSecretSettings,
+  endpointSettings: ['baseUrl'],
   optionHeaders: openaiOptionHeaders,
   jobOptions: openaiJobOptions,
   recognisesModel,

@@ -175,10 +175,10 @@ describe('models', () => {
 
   it('can be tuned where they are tuned already, cannot once they are shut down, and else do not tell', () => {
     const now = new Date('2026-11-23T12:00:00Z');
-    expect(tunability({ id: 'ft:gpt-4o-mini:acme::x' }, now)).toBe(true);
-    expect(tunability({ id: 'gpt-4o-mini', shutdown_date: '2027-01-14' }, now)).toBeNull();
-    expect(tunability({ id: 'gpt-4.1-nano', shutdown_date: '2026-10-23' }, now)).toBe(false);
-    expect(tunability({ id: 'whisper-1', shutdown_date: null }, now)).toBeNull();
+    expect(tunability({ id: 'ft:gpt-4o-mini:acme::x' }, now)).toBe('tunable');
+    expect(tunability({ id: 'gpt-4o-mini', shutdown_date: '2027-01-14' }, now)).toBe('unknown');
+    expect(tunability({ id: 'gpt-4.1-nano', shutdown_date: '2026-10-23' }, now)).toBe('not_tunable');
+    expect(tunability({ id: 'whisper-1', shutdown_date: null }, now)).toBe('unknown');
   });
 });
 

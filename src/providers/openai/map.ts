@@ -2,7 +2,13 @@ import { GatewayError } from '../../domain/errors.js';
 import type { JobRequest } from '../../domain/job.js';
 import type { JobStatus } from '../../domain/job-state.js';
 import type { JsonObject } from '../../domain/json.js';
-import type { JobMarker, JobSubmission, ProviderCapabilities, RemoteJob } from '../../domain/provider-port.js';
+import type {
+  Tunability,
+  JobMarker,
+  JobSubmission,
+  ProviderCapabilities,
+  RemoteJob,
+} from '../../domain/provider-port.js';
 import { toMethodBody, toRemoteJob } from '../shared/openai-fine-tuning.js';
 import type { JobReply, ModelReply } from './wire.js';
 
@@ -71,10 +77,10 @@ export function checkRequest(request: JobRequest): void {
  * What a model's entry says of tuning: false once it is shut down, true for a fine-tuned one (tuning goes on from it),
  * null otherwise, because the list holds models that cannot be tuned and does not tell which.
  */
-export function tunability(model: ModelReply, now: Date): boolean | null {
+export function tunability(model: ModelReply, now: Date): Tunability {
   const shutdown = model.shutdown_date;
-  if (typeof shutdown === 'string' && shutdown <= now.toISOString().slice(0, 10)) return false;
-  return model.id.startsWith('ft:') ? true : null;
+  if (typeof shutdown === 'string' && shutdown <= now.toISOString().slice(0, 10)) return 'not_tunable';
+  return model.id.startsWith('ft:') ? 'tunable' : 'unknown';
 }
 
 /** The body of a create: the marker goes into `metadata` where it still fits beside the user's pairs. */

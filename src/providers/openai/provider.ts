@@ -141,7 +141,7 @@ export function createOpenAIProvider(
           client.get(`/models/${encodeURIComponent(model)}`, options),
         ),
       );
-      return reply === null ? false : tunability(reply, now());
+      return reply === null ? 'unlisted' : tunability(reply, now());
     },
 
     async uploadDataset(input, signal) {

@@ -12,7 +12,10 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
  * Returns the names of the migrations that ran.
  */
 export async function migrate(database: Kysely<Tables>): Promise<readonly string[]> {
-  const migrator = new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } });
+  const migrator = new Migrator({
+    db: database,
+    provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
+  });
   const { error, results } = await migrator.migrateToLatest();
   if (error !== undefined) throw error instanceof Error ? error : new Error('migration failed', { cause: error });
   return (results ?? []).map((result) => result.migrationName);
