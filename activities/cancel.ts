@@ -1,10 +1,10 @@
 import { Context } from '@temporalio/activity';
 import type { CancelInput, CancelOutcome } from '../src/domain/activities.js';
-import { GatewayError } from '../src/domain/errors.js';
 import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet } from './failures.js';
 import { adoptByMarker, cancelUnlessFinished } from './find-job.js';
+import { retryable } from './observe.js';
 
 /** Cancels at the provider. Where submit left no id, "nothing there" counts only after the vendor's list delay. */
 export async function cancelAtProvider(
@@ -20,7 +20,8 @@ export async function cancelAtProvider(
     const requested = await cancelUnlessFinished(opened.provider, providerJobId, signal);
     return { outcome: requested ? 'requested' : 'finished', providerJobId };
   } catch (error) {
-    throw keepAsking(error);
+    // A job that may be training is never given up: refused credentials can be mended, and then the cancel goes through.
+    throw retryable(error);
   }
 }
 
@@ -42,10 +43,4 @@ async function findJob(
     throw notYet('provider_list_delay', message, Math.ceil(listDelayMs - attempt.ageMs) + 1);
   }
   return null;
-}
-
-/** A job that may be training is never given up: refused credentials can be mended, and then the cancel goes through. */
-function keepAsking(error: unknown): unknown {
-  if (!(error instanceof GatewayError) || error.retryable) return error;
-  return new GatewayError(error.code, error.message, { retryable: true, cause: error });
 }

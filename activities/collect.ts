@@ -8,6 +8,7 @@ import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet } from './failures.js';
 import { mirrorCheckpoints, mirrorEvents } from './mirror.js';
+import { clearTrouble, noteTrouble, retryable } from './observe.js';
 
 /** A provider's last events come some seconds after the status: eight in a recording of OpenAI's. */
 const SETTLE_MS = 10_000;
@@ -15,7 +16,8 @@ const SETTLE_MS = 10_000;
 const RESULTS_WITHIN_MS = 10 * 60_000;
 const RESULTS_POLL_MS = 5_000;
 
-const memorySchema = z.object({ since: z.number() });
+/** Milliseconds since the epoch: the first attempt, and the first that the provider answered. */
+const memorySchema = z.object({ since: z.number(), answeredSince: z.number().nullable() });
 
 /**
  * After the terminal status: waits until the provider has said everything, takes the last events and checkpoints, and
@@ -30,13 +32,14 @@ export async function collectResults(
   const context = Context.current();
   const signal = context.cancellationSignal;
   const memory = memorySchema.safeParse(context.info.heartbeatDetails);
-  const since = memory.success ? memory.data.since : dependencies.now();
-  const waitedMs = dependencies.now() - since;
-  context.heartbeat({ since });
+  const { since, answeredSince } = memory.success ? memory.data : { since: dependencies.now(), answeredSince: null };
+  context.heartbeat({ since, answeredSince });
 
   await dependencies.jobs.recordState(input.jobId, input.version, { phase: 'collecting' });
   const opened = await dependencies.openJob(input.jobId);
-  const patience = delays.scaled(RESULTS_WITHIN_MS);
+  // Only time in which the provider answered counts against its results.
+  const answered = answeredSince ?? dependencies.now();
+  const isPatient = dependencies.now() - answered < delays.scaled(RESULTS_WITHIN_MS);
   let job: RemoteJob;
   try {
     job = await opened.provider.getJob(input.providerJobId, signal);
@@ -44,17 +47,26 @@ export async function collectResults(
     if (progress !== null) await dependencies.jobs.recordObservation(input.jobId, { progress });
     await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
   } catch (error) {
-    if (!isGone(error)) throw keepTrying(error);
-    if (waitedMs < patience)
-      throw notYet('provider_not_found', 'The finished job cannot be read.', delays.scaled(RESULTS_POLL_MS));
-    return nothing(dependencies);
+    // The job's outcome is known: no refusal of a read may change it, so every error is one to retry.
+    if (!isGone(error)) {
+      if (error instanceof GatewayError && error.provider !== undefined) {
+        await noteTrouble(dependencies, input.jobId, error);
+      }
+      throw retryable(error);
+    }
+    context.heartbeat({ since, answeredSince: answered });
+    if (!isPatient) return nothing(dependencies);
+    throw notYet('provider_not_found', 'The finished job cannot be read.', delays.scaled(RESULTS_POLL_MS));
   }
+  context.heartbeat({ since, answeredSince: answered });
+  await clearTrouble(dependencies, input.jobId);
   const settleMs = delays.scaled(SETTLE_MS);
-  if (waitedMs < settleMs) {
-    throw notYet('results_settling', "Waiting for the provider's last events", Math.max(1, settleMs - waitedMs));
+  const settlingMs = settleMs - (dependencies.now() - since);
+  if (settlingMs > 0) {
+    throw notYet('results_settling', "Waiting for the provider's last events", Math.max(1, settlingMs));
   }
   if (input.status === 'succeeded' && !isComplete(job)) {
-    if (waitedMs < patience) {
+    if (isPatient) {
       throw notYet(
         'provider_result_missing',
         'Waiting for the tuned model and the result file',
@@ -63,7 +75,7 @@ export async function collectResults(
     }
     await tellMissing(dependencies, input);
   }
-  const resultFiles = await keepResults(dependencies, opened, job, waitedMs < patience, signal);
+  const resultFiles = await keepResults(dependencies, opened, job, isPatient, signal);
   if (resultFiles.length < job.resultFiles.length) await tellMissing(dependencies, input);
   return {
     fineTunedModel: job.fineTunedModel,
@@ -77,12 +89,6 @@ export async function collectResults(
 const isComplete = (job: RemoteJob): boolean => job.fineTunedModel !== null && job.resultFiles.length > 0;
 
 const isGone = (error: unknown): boolean => error instanceof GatewayError && error.code === 'provider_not_found';
-
-/** The job's outcome is known: no refusal of a read may change it, so every error is one to retry. */
-function keepTrying(error: unknown): unknown {
-  if (!(error instanceof GatewayError) || error.retryable) return error;
-  return new GatewayError(error.code, error.message, { retryable: true, cause: error });
-}
 
 async function keepResults(
   { files, fileStore, maxResultFileBytes }: ActivityDependencies,
@@ -125,7 +131,7 @@ async function openResult(
   } catch (error) {
     const missing = error instanceof GatewayError && error.code === 'provider_result_missing';
     if (missing && !patient) return null;
-    throw keepTrying(error);
+    throw retryable(error);
   }
 }
 

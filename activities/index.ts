@@ -6,6 +6,7 @@ import { controlJob } from './control.js';
 import { deleteRemote, preflightDataset, uploadDataset } from './datasets.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { withFailures } from './failures.js';
+import { observed } from './observe.js';
 import { recordJob } from './record.js';
 import { submitJob } from './submit.js';
 import { awaitProviderChange } from './wait.js';
@@ -17,11 +18,20 @@ export function createActivities(dependencies: ActivityDependencies): FineTuning
   const delays = createDelays(dependencies.pollIntervalScale, dependencies.random);
   return {
     preflightDataset: withFailures(delays, (input) => preflightDataset(dependencies, input)),
-    uploadDataset: withFailures(delays, (input) => uploadDataset(dependencies, input)),
-    submitJob: withFailures(delays, (input) => submitJob(dependencies, delays, input)),
+    uploadDataset: withFailures(
+      delays,
+      observed(dependencies, (input) => uploadDataset(dependencies, input)),
+    ),
+    submitJob: withFailures(
+      delays,
+      observed(dependencies, (input) => submitJob(dependencies, delays, input)),
+    ),
     awaitProviderChange: withFailures(delays, (input) => awaitProviderChange(dependencies, delays, input)),
     collectResults: withFailures(delays, (input) => collectResults(dependencies, delays, input)),
-    cancelAtProvider: withFailures(delays, (input) => cancelAtProvider(dependencies, delays, input)),
+    cancelAtProvider: withFailures(
+      delays,
+      observed(dependencies, (input) => cancelAtProvider(dependencies, delays, input)),
+    ),
     controlJob: withFailures(delays, (input) => controlJob(dependencies, input)),
     recordJob: withFailures(delays, (input) => recordJob(dependencies, input)),
     deleteRemote: withFailures(delays, (input) => deleteRemote(dependencies, input)),

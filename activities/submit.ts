@@ -7,6 +7,7 @@ import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet, toApplicationFailure } from './failures.js';
 import { adoptByMarker, cancelUnlessFinished } from './find-job.js';
+import { noteTrouble, retryable } from './observe.js';
 
 const QUOTA_DELAY_MS = 60_000;
 
@@ -94,11 +95,7 @@ async function settle(
       data: { provider_job_id: providerJobId },
     },
   ]);
-  await jobs.recordObservation(input.jobId, {
-    rawStatus: job.rawStatus,
-    lastError: null,
-    providerUnreachableSince: null,
-  });
+  await jobs.recordObservation(input.jobId, { rawStatus: job.rawStatus });
   const status = job.status === null || isTerminal(job.status) ? row.status : job.status;
   const recorded = await jobs.recordState(input.jobId, input.version, { status, phase: 'waiting' });
   return { ...recorded, providerJobId, submittedAt };
@@ -112,17 +109,15 @@ function wasRefused(error: unknown): boolean {
 }
 
 async function describeRefusal(
-  { jobs, now }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   delays: Delays,
   input: SubmitInput,
   error: unknown,
 ): Promise<unknown> {
-  if (!(error instanceof GatewayError)) return error;
-  const at = new Date(now()).toISOString();
-  await jobs.recordObservation(input.jobId, { lastError: { code: error.code, message: error.message, at } });
-  if (error.code !== 'provider_quota_exceeded') return error;
+  if (!(error instanceof GatewayError) || error.code !== 'provider_quota_exceeded') return error;
   // Over quota is waiting, shown as queued, not failing.
-  await jobs.recordState(input.jobId, input.version, { status: 'queued' });
+  await noteTrouble(dependencies, input.jobId, error);
+  await dependencies.jobs.recordState(input.jobId, input.version, { status: 'queued' });
   const delayMs =
     error.retryAfterMs === undefined ? delays.scaled(QUOTA_DELAY_MS) : delays.retryAfter(error.retryAfterMs);
   return toApplicationFailure(error, delays, delayMs);
@@ -131,5 +126,5 @@ async function describeRefusal(
 /** Refused credentials end a job only where no earlier create may be running at the provider. */
 function waitForCredentials(error: unknown, attemptedBefore: boolean): unknown {
   if (!(error instanceof GatewayError) || error.code !== 'provider_auth_error' || !attemptedBefore) return error;
-  return new GatewayError(error.code, error.message, { retryable: true, cause: error });
+  return retryable(error);
 }

@@ -8,6 +8,7 @@ import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet, toApplicationFailure } from './failures.js';
 import { mirrorCheckpoints, mirrorEvents } from './mirror.js';
+import { lastErrorOf, noteTrouble, retryable } from './observe.js';
 import { pollMemory, type PollMemory } from './poll-memory.js';
 
 /** How long a job may be unknown to the provider before it counts as gone. */
@@ -47,7 +48,7 @@ export async function awaitProviderChange(
   await dependencies.jobs.recordObservation(input.jobId, {
     rawStatus: job.rawStatus,
     providerUnreachableSince: null,
-    lastError: mirrored.error === null ? null : lastError(dependencies, mirrored.error),
+    lastError: mirrored.error === null ? null : lastErrorOf(mirrored.error, dependencies.now()),
     nextPollAt: isTerminal(status) ? null : at(dependencies, delayMs),
     ...(progress === null ? {} : { progress }),
     ...(job.hyperparameters === null ? {} : { hyperparameters: job.hyperparameters }),
@@ -108,24 +109,8 @@ async function noteFailure(
   const failures = memory.failures + 1;
   Context.current().heartbeat({ polls: memory.polls, failures, missingSince } satisfies PollMemory);
   const delayMs = error.retryAfterMs === undefined ? delays.backoff(failures) : delays.retryAfter(error.retryAfterMs);
-  const observation = { lastError: lastError(dependencies, error), nextPollAt: at(dependencies, delayMs) };
-  if (isUnreachable(error)) await dependencies.jobs.recordUnreachable(input.jobId, observation);
-  else await dependencies.jobs.recordObservation(input.jobId, observation);
-  const retryable = new GatewayError(error.code, error.message, { retryable: true });
-  return toApplicationFailure(retryable, delays, delayMs);
-}
-
-function isUnreachable(error: GatewayError): boolean {
-  return error.code === 'provider_unavailable' || error.code === 'provider_invalid_response';
-}
-
-function lastError({ now }: ActivityDependencies, error: GatewayError) {
-  return {
-    code: error.code,
-    message: error.message,
-    at: new Date(now()).toISOString(),
-    ...(error.providerRequestId === undefined ? {} : { providerRequestId: error.providerRequestId }),
-  };
+  await noteTrouble(dependencies, input.jobId, error, at(dependencies, delayMs));
+  return toApplicationFailure(retryable(error), delays, delayMs);
 }
 
 const at = ({ now }: ActivityDependencies, delayMs: number): string => new Date(now() + delayMs).toISOString();

@@ -176,7 +176,7 @@ export function createJobsRepository(database: Database) {
     },
 
     /** Notes that the provider cannot be reached, keeping the first time. */
-    async recordUnreachable(id: string, seen: Pick<JobObservation, 'lastError' | 'nextPollAt'>): Promise<void> {
+    async recordUnreachable(id: string, seen: Partial<JobObservation>): Promise<void> {
       await database
         .updateTable('jobs')
         .set({
