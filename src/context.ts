@@ -20,7 +20,6 @@ import { createDatabase } from './store/database.js';
 import { createFileRepository } from './store/files.js';
 import { createJobCheckpointsRepository } from './store/job-checkpoints.js';
 import { createJobEventsRepository } from './store/job-events.js';
-import { createJobReplaysRepository } from './store/job-replays.js';
 import { createJobSubmissionsRepository } from './store/job-submissions.js';
 import { createJobsRepository } from './store/jobs.js';
 import { createVirtualKeyRepository } from './store/virtual-keys.js';
@@ -133,7 +132,6 @@ export async function createContext(
         jobs,
         events,
         checkpoints,
-        replays: createJobReplaysRepository(database),
         workflows,
         startFromRow,
         virtualKeys,

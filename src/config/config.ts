@@ -78,7 +78,9 @@ export function loadConfig(command: Command, environment: Environment): { config
   if (command !== 'up') {
     for (const name of REQUIRED_APART) {
       if (environment[name] === undefined) {
-        problems.push(`${name} is required by \`tunesmith ${command}\`: ${VARIABLES[name].meaning}`);
+        problems.push(
+          `${name} is required by \`tunesmith ${command}\`: ${VARIABLES[name].meaning.replace(/ Required by .*$/, '')}`,
+        );
       }
     }
   }

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { GatewayError } from '../domain/errors.js';
 import { acceptedState, type JobRequest } from '../domain/job.js';
 import type { JsonObject } from '../domain/json.js';
-import type { JobReplaysRepository } from '../store/job-replays.js';
 import type { JobRow, JobsRepository } from '../store/jobs.js';
 import { jobIdForIdempotencyKey, newJobId } from '../store/new-id.js';
 import type { VirtualKeyRow } from '../store/virtual-keys.js';
@@ -37,8 +36,7 @@ export interface CreateJobInput {
 }
 
 export interface CreateJobDependencies extends ChooseVirtualKeyDependencies {
-  readonly jobs: Pick<JobsRepository, 'insert'>;
-  readonly replays: JobReplaysRepository;
+  readonly jobs: Pick<JobsRepository, 'insert' | 'find' | 'findSame'>;
   readonly startFromRow: StartFromRow;
   readonly vault: Pick<Vault, 'seal'>;
   /** Derived from the master key: job ids of idempotent creates and hashes of option values hang on it. */
@@ -74,9 +72,9 @@ export function createJobCreator(dependencies: CreateJobDependencies): CreateJob
     // Before anything that may have changed since the first attempt: keys, defaults, files, what the vendor lists.
     const earlier =
       idempotencyKey !== null
-        ? await dependencies.replays.byId(caller.workspaceId, id)
+        ? await dependencies.jobs.find(caller.workspaceId, id)
         : sameWithinMs !== null
-          ? await dependencies.replays.byRequest({ ...caller, requestHash: hash, withinMs: sameWithinMs })
+          ? await dependencies.jobs.findSame({ ...caller, requestHash: hash, withinMs: sameWithinMs })
           : undefined;
     if (earlier !== undefined) return replay(earlier, hash);
 

@@ -24,6 +24,9 @@ const UNAVAILABLE_SQL_STATE = /^(08|57P0|53)/;
  * `database_unavailable` (retryable); others are thrown as they are.
  */
 export function createDatabase(options: DatabaseOptions): Database {
+  // Sizes, sequences and token counts fit a double; pg gives int8 as text otherwise.
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(pg.types.builtins.INT8, Number);
   const pool = new pg.Pool({
     connectionString: options.databaseUrl,
     application_name: options.applicationName,
@@ -32,7 +35,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
-    types: { getTypeParser },
+    types,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
   return new Kysely<Tables>({
@@ -44,13 +47,6 @@ export function createDatabase(options: DatabaseOptions): Database {
     }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   });
-}
-
-/** Sizes, sequences and token counts fit a double; pg gives int8 as text otherwise. */
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (oid === pg.types.builtins.INT8) return Number;
-  // @NOTE pg types its parsers by format with overloads; text is all that we ask for.
-  return pg.types.getTypeParser(oid, format as 'text') as (value: string) => unknown;
 }
 
 function translateErrors(client: pg.PoolClient): PostgresPoolClient {

@@ -1,5 +1,6 @@
 import { sql, type Selectable, type Transaction } from 'kysely';
 import type { JsonValue } from '../domain/json.js';
+import { safeJson, safeText } from '../domain/safe-text.js';
 import type { Database } from './database.js';
 import { newId } from './new-id.js';
 import type { JobEventsTable, Tables } from './schema.js';
@@ -103,8 +104,8 @@ export async function insertEvents(
       createdAt: event.createdAt === undefined ? new Date() : new Date(event.createdAt),
       level: event.level,
       type: event.type,
-      message: event.message,
-      data: JSON.stringify(event.data),
+      message: safeText(event.message),
+      data: safeJson(event.data),
     }));
     await transaction.insertInto('jobEvents').values(rows).execute();
   }

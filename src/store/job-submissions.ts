@@ -72,6 +72,19 @@ export function createJobSubmissionsRepository(database: Database) {
       });
     },
 
+    /** Whether another row has this job of the same provider. */
+    async isBoundElsewhere(id: string, providerJobId: string): Promise<boolean> {
+      const owner = await database
+        .selectFrom('jobs as owner')
+        .innerJoin('jobs as mine', 'mine.provider', 'owner.provider')
+        .select('owner.id')
+        .where('mine.id', '=', id)
+        .where('owner.id', '!=', id)
+        .where('owner.providerJobId', '=', providerJobId)
+        .executeTakeFirst();
+      return owner !== undefined;
+    },
+
     /** Takes a claim back where the provider has answered that it made no job. */
     async releaseSubmit(id: string, claimedAt: Date, earlier: Date | null): Promise<void> {
       await database

@@ -4,8 +4,10 @@ import type { DatasetRole, JobObservation, JobRequest, JobState, RemoteFiles, St
 import { advanceStatus, isTerminal } from '../domain/job-state.js';
 import type { Recorded } from '../domain/activities.js';
 import type { ProviderName } from '../domain/provider-name.js';
+import { safeJson } from '../domain/safe-text.js';
 import type { Database } from './database.js';
 import { insertEvents, type NewJobEvent } from './job-events.js';
+import { findSameCreate, type SameCreate } from './same-create.js';
 import type { JobsTable, Tables } from './schema.js';
 
 export type JobRow = Selectable<JobsTable>;
@@ -54,7 +56,7 @@ export function createJobsRepository(database: Database) {
         const lockKey = JSON.stringify([job.workspaceId, job.requestHash]);
         await sql`SELECT pg_advisory_xact_lock(hashtextextended(${lockKey}, 0))`.execute(transaction);
         if (options.sameWithinMs !== null) {
-          const same = await findSameRequest(transaction, job, options.sameWithinMs);
+          const same = await findSameCreate(transaction, { ...job, withinMs: options.sameWithinMs });
           if (same !== undefined) return { outcome: 'existing', row: same };
         }
         const earlier = await transaction.selectFrom('jobs').selectAll().where('id', '=', job.id).executeTakeFirst();
@@ -98,6 +100,11 @@ export function createJobsRepository(database: Database) {
         .where('id', '=', id)
         .where('workspaceId', '=', workspaceId)
         .executeTakeFirst();
+    },
+
+    /** The newest job that the same caller made by the same body without an Idempotency-Key, if it is young enough. */
+    findSame(create: SameCreate): Promise<JobRow | undefined> {
+      return findSameCreate(database, create);
     },
 
     /** For activities, which get the id from their own workflow. A missing row is retryable: it can be restored. */
@@ -277,7 +284,7 @@ function isNewer(version: StateVersion, row: Pick<JobRow, 'stateRunId' | 'stateS
 function stateColumns(change: Partial<JobState>) {
   return {
     ...(change.phase === undefined ? {} : { phase: change.phase }),
-    ...(change.error === undefined ? {} : { error: change.error === null ? null : JSON.stringify(change.error) }),
+    ...(change.error === undefined ? {} : { error: change.error === null ? null : safeJson(change.error) }),
     ...(change.fineTunedModel === undefined ? {} : { fineTunedModel: change.fineTunedModel }),
     ...(change.trainedTokens === undefined ? {} : { trainedTokens: change.trainedTokens }),
     ...(change.resultFiles === undefined ? {} : { resultFiles: JSON.stringify(change.resultFiles) }),
@@ -300,25 +307,7 @@ function observationColumns(seen: Partial<JobObservation>) {
 }
 
 const date = (iso: string | null): Date | null => (iso === null ? null : new Date(iso));
-const json = (value: object | null): string | null => (value === null ? null : JSON.stringify(value));
-
-async function findSameRequest(
-  transaction: Transaction<Tables>,
-  job: NewJob,
-  withinMs: number,
-): Promise<JobRow | undefined> {
-  return transaction
-    .selectFrom('jobs')
-    .selectAll()
-    .where('workspaceId', '=', job.workspaceId)
-    .where('apiKeyId', '=', job.apiKeyId)
-    .where('requestHash', '=', job.requestHash)
-    .where('idempotencyKey', 'is', null)
-    .where(sql<boolean>`created_at > clock_timestamp() - make_interval(secs => ${withinMs / 1000})`)
-    .orderBy('createdAt', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-}
+const json = (value: object | null): string | null => (value === null ? null : safeJson(value));
 
 /** Keeps the key from being deleted until the job is committed; after that the open job keeps it. */
 async function lockVirtualKey(transaction: Transaction<Tables>, job: NewJob): Promise<void> {

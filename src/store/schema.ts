@@ -8,7 +8,7 @@ import type { ProviderName } from '../domain/provider-name.js';
 
 /** A time the database sets; written only where a caller must. */
 type Now = ColumnType<Date, Date | undefined, Date>;
-type Json<T extends object | null> = JSONColumnType<NonNullable<T>, string, string> | null;
+type Json<T extends object | null> = JSONColumnType<NonNullable<T>> | null;
 
 export interface WorkspacesTable {
   id: string;
@@ -37,7 +37,7 @@ export interface VirtualKeysTable {
   sandbox: Generated<boolean>;
   isDefault: Generated<boolean>;
   /** Settings that are no secret. */
-  settings: JSONColumnType<JsonObject, string, string>;
+  settings: JSONColumnType<JsonObject>;
   /** Settings that are, under the master key, bound to this row and workspace. */
   sealedSettings: Buffer;
   createdAt: Now;
@@ -79,7 +79,7 @@ export interface JobsTable {
   error: Json<JobError>;
   fineTunedModel: string | null;
   trainedTokens: number | null;
-  resultFiles: JSONColumnType<string[], string, string>;
+  resultFiles: JSONColumnType<string[]>;
   finishedAt: Date | null;
   stateRunId: string | null;
   stateSequence: Generated<number>;
@@ -93,7 +93,7 @@ export interface JobsTable {
   submitAttemptedAt: Date | null;
   providerJobId: string | null;
   submittedAt: Date | null;
-  remoteFiles: JSONColumnType<RemoteFiles, string, string>;
+  remoteFiles: JSONColumnType<RemoteFiles>;
 
   // Observations at the provider.
   rawStatus: string | null;

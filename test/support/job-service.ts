@@ -10,7 +10,6 @@ import type { JobWorkflows, RunStatus, StartMode } from '../../src/jobs/workflow
 import type { Database } from '../../src/store/database.js';
 import { createJobCheckpointsRepository } from '../../src/store/job-checkpoints.js';
 import { createJobEventsRepository } from '../../src/store/job-events.js';
-import { createJobReplaysRepository } from '../../src/store/job-replays.js';
 import { createJobsRepository, type JobRow, type JobsRepository } from '../../src/store/jobs.js';
 import { createVirtualKeyRepository } from '../../src/store/virtual-keys.js';
 import { createWorkspaceRepository } from '../../src/store/workspaces.js';
@@ -228,7 +227,6 @@ export async function createJobServiceSetup(database: Database): Promise<JobServ
     jobs,
     events: createJobEventsRepository(database),
     checkpoints: createJobCheckpointsRepository(database),
-    replays: createJobReplaysRepository(database),
     workflows,
     startFromRow,
     virtualKeys,
