@@ -1,9 +1,10 @@
 import { Context } from '@temporalio/activity';
 import type { CancelInput, CancelOutcome } from '../src/domain/activities.js';
+import type { SubmitAttempt } from '../src/store/job-submissions.js';
 import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet } from './failures.js';
-import { adoptByMarker, cancelUnlessFinished } from './find-job.js';
+import { adoptByMarker, cancelUnlessFinished, unlistedForMs } from './find-job.js';
 import { retryable } from './observe.js';
 
 /** Cancels at the provider. Where submit left no id, "nothing there" counts only after the vendor's list delay. */
@@ -13,9 +14,13 @@ export async function cancelAtProvider(
   input: CancelInput,
 ): Promise<CancelOutcome> {
   const signal = Context.current().cancellationSignal;
-  const opened = await dependencies.openJob(input.jobId);
+  const attempt = await dependencies.submissions.submitAttempt(input.jobId);
+  const known = input.providerJobId ?? attempt.providerJobId;
+  // Before credentials are opened: a job that was never sent can be cancelled without any.
+  if (known === null && attempt.attemptedAt === null) return { outcome: 'nothing_there', providerJobId: null };
   try {
-    const providerJobId = input.providerJobId ?? (await findJob(dependencies, delays, input, opened, signal));
+    const opened = await dependencies.openJob(input.jobId);
+    const providerJobId = known ?? (await findJob(dependencies, delays, attempt, opened, signal));
     if (providerJobId === null) return { outcome: 'nothing_there', providerJobId };
     const requested = await cancelUnlessFinished(opened.provider, providerJobId, signal);
     return { outcome: requested ? 'requested' : 'finished', providerJobId };
@@ -28,19 +33,16 @@ export async function cancelAtProvider(
 async function findJob(
   dependencies: ActivityDependencies,
   delays: Delays,
-  input: CancelInput,
+  attempt: SubmitAttempt,
   opened: OpenedJob,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const attempt = await dependencies.submissions.submitAttempt(input.jobId);
-  if (attempt.providerJobId !== null) return attempt.providerJobId;
-  if (attempt.attemptedAt === null) return null;
   const found = await adoptByMarker(dependencies, opened, opened.row.remoteFiles, signal);
   if (found !== null) return found.id;
-  const listDelayMs = delays.scaled(opened.definition.capabilities.listDelayMs);
-  if (attempt.ageMs !== null && attempt.ageMs < listDelayMs) {
+  const unlistedMs = unlistedForMs(delays, opened.definition);
+  if (attempt.ageMs !== null && attempt.ageMs < unlistedMs) {
     const message = `A create may have reached ${opened.row.provider}, which may not list it yet. Looking again.`;
-    throw notYet('provider_list_delay', message, Math.ceil(listDelayMs - attempt.ageMs) + 1);
+    throw notYet('provider_list_delay', message, Math.ceil(unlistedMs - attempt.ageMs) + 1);
   }
   return null;
 }

@@ -7,11 +7,12 @@ import { fileIdForResult } from '../src/store/new-id.js';
 import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet } from './failures.js';
+import { whileHeartbeating } from './heartbeat.js';
 import { mirrorCheckpoints, mirrorEvents } from './mirror.js';
 import { clearTrouble, noteTrouble, retryable } from './observe.js';
 
-/** A provider's last events come some seconds after the status: eight in a recording of OpenAI's. */
-const SETTLE_MS = 10_000;
+/** A provider's last events come some seconds after the status: eight after a success in a recording of OpenAI's. */
+const SETTLE_MS = { succeeded: 10_000, otherwise: 2_000 } as const;
 /** How long results may be missing after the status says succeeded. */
 const RESULTS_WITHIN_MS = 10 * 60_000;
 const RESULTS_POLL_MS = 5_000;
@@ -24,19 +25,30 @@ const memorySchema = z.object({ since: z.number(), answeredSince: z.number().nul
  * keeps the result files as files of ours. Results that never come leave the provider's word as it is, with
  * `provider_result_missing` in `gateway.last_error`.
  */
-export async function collectResults(
+export function collectResults(
   dependencies: ActivityDependencies,
   delays: Delays,
   input: CollectInput,
 ): Promise<CollectedResults> {
+  return whileHeartbeating((signal, heartbeat) => collect(dependencies, delays, input, signal, heartbeat));
+}
+
+async function collect(
+  dependencies: ActivityDependencies,
+  delays: Delays,
+  input: CollectInput,
+  signal: AbortSignal,
+  heartbeat: (details: z.infer<typeof memorySchema>) => void,
+): Promise<CollectedResults> {
   const context = Context.current();
-  const signal = context.cancellationSignal;
   const memory = memorySchema.safeParse(context.info.heartbeatDetails);
   const { since, answeredSince } = memory.success ? memory.data : { since: dependencies.now(), answeredSince: null };
-  context.heartbeat({ since, answeredSince });
+  heartbeat({ since, answeredSince });
 
   await dependencies.jobs.recordState(input.jobId, input.version, { phase: 'collecting' });
-  const opened = await dependencies.openJob(input.jobId);
+  const opened = await dependencies.openJob(input.jobId).catch((error: unknown) => {
+    throw retryable(error);
+  });
   // Only time in which the provider answered counts against its results.
   const answered = answeredSince ?? dependencies.now();
   const isPatient = dependencies.now() - answered < delays.scaled(RESULTS_WITHIN_MS);
@@ -54,13 +66,13 @@ export async function collectResults(
       }
       throw retryable(error);
     }
-    context.heartbeat({ since, answeredSince: answered });
+    heartbeat({ since, answeredSince: answered });
     if (!isPatient) return nothing(dependencies);
     throw notYet('provider_not_found', 'The finished job cannot be read.', delays.scaled(RESULTS_POLL_MS));
   }
-  context.heartbeat({ since, answeredSince: answered });
+  heartbeat({ since, answeredSince: answered });
   await clearTrouble(dependencies, input.jobId);
-  const settleMs = delays.scaled(SETTLE_MS);
+  const settleMs = delays.scaled(input.status === 'succeeded' ? SETTLE_MS.succeeded : SETTLE_MS.otherwise);
   const settlingMs = settleMs - (dependencies.now() - since);
   if (settlingMs > 0) {
     throw notYet('results_settling', "Waiting for the provider's last events", Math.max(1, settlingMs));
@@ -75,8 +87,8 @@ export async function collectResults(
     }
     await tellMissing(dependencies, input);
   }
-  const resultFiles = await keepResults(dependencies, opened, job, isPatient, signal);
-  if (resultFiles.length < job.resultFiles.length) await tellMissing(dependencies, input);
+  const { resultFiles, missing } = await keepResults(dependencies, opened, job, isPatient, signal);
+  if (missing > 0) await tellMissing(dependencies, input);
   return {
     fineTunedModel: job.fineTunedModel,
     trainedTokens: job.trainedTokens,
@@ -91,13 +103,15 @@ const isComplete = (job: RemoteJob): boolean => job.fineTunedModel !== null && j
 const isGone = (error: unknown): boolean => error instanceof GatewayError && error.code === 'provider_not_found';
 
 async function keepResults(
-  { files, fileStore, maxResultFileBytes }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { row, provider }: OpenedJob,
   job: RemoteJob,
   patient: boolean,
   signal: AbortSignal,
-): Promise<string[]> {
+): Promise<{ readonly resultFiles: readonly string[]; readonly missing: number }> {
+  const { files, fileStore, maxResultFileBytes } = dependencies;
   const ids: string[] = [];
+  let missing = 0;
   for (const reference of job.resultFiles) {
     const id = fileIdForResult(row.id, reference);
     if ((await files.get(row.workspaceId, id)) !== null) {
@@ -105,8 +119,20 @@ async function keepResults(
       continue;
     }
     const result = await openResult(provider, reference, patient, signal);
-    if (result === null) continue;
-    const stored = await fileStore.put(id, result.content, { maxBytes: maxResultFileBytes, signal });
+    if (result === null) {
+      missing += 1;
+      continue;
+    }
+    const stored = await fileStore
+      .put(id, result.content, { maxBytes: maxResultFileBytes, signal })
+      .catch((error: unknown) => {
+        if (isTooLarge(error)) return null;
+        throw retryable(error);
+      });
+    if (stored === null) {
+      await tellTooLarge(dependencies, row.id, reference);
+      continue;
+    }
     await files.insert({
       id,
       workspaceId: row.workspaceId,
@@ -116,8 +142,10 @@ async function keepResults(
     });
     ids.push(id);
   }
-  return ids;
+  return { resultFiles: ids, missing };
 }
+
+const isTooLarge = (error: unknown): boolean => error instanceof GatewayError && error.code === 'payload_too_large';
 
 /** Null where the provider names a file that it does not have, and patience is at its end. */
 async function openResult(
@@ -133,6 +161,22 @@ async function openResult(
     if (missing && !patient) return null;
     throw retryable(error);
   }
+}
+
+async function tellTooLarge(
+  { events, maxResultFileBytes }: ActivityDependencies,
+  jobId: string,
+  reference: string,
+): Promise<void> {
+  await events.append(jobId, [
+    {
+      sourceId: `gateway:result_too_large_${reference}`,
+      level: 'warn',
+      type: 'message',
+      message: `The result file ${reference} is over the limit of ${maxResultFileBytes} bytes and was not kept`,
+      data: { provider_file_id: reference },
+    },
+  ]);
 }
 
 async function tellMissing({ jobs, events, now }: ActivityDependencies, input: CollectInput): Promise<void> {

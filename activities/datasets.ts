@@ -2,6 +2,7 @@ import type { CleanInput, DatasetInput, Recorded, UploadedDataset } from '../src
 import { GatewayError } from '../src/domain/errors.js';
 import type { DatasetRole } from '../src/domain/job.js';
 import type { JsonValue } from '../src/domain/json.js';
+import { safeText } from '../src/domain/safe-text.js';
 import { formatPreflightError, preflight } from '../src/datasets/index.js';
 import type { JobRow } from '../src/store/jobs.js';
 import { Context } from '@temporalio/activity';
@@ -31,7 +32,7 @@ export async function preflightDataset(dependencies: ActivityDependencies, input
     ),
   );
   if (report.errorCount > 0) {
-    const message = formatPreflightError(report).slice(0, MAX_MESSAGE_CHARACTERS);
+    const message = safeText(formatPreflightError(report), MAX_MESSAGE_CHARACTERS);
     await events.append(input.jobId, [
       {
         sourceId: `gateway:invalid_${input.role}_file`,

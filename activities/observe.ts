@@ -13,8 +13,11 @@ export async function noteTrouble(
 ): Promise<void> {
   const seen = { lastError: lastErrorOf(error, now()), ...(nextPollAt === undefined ? {} : { nextPollAt }) };
   if (isUnreachable(error)) await jobs.recordUnreachable(jobId, seen);
-  else await jobs.recordObservation(jobId, seen);
+  else await jobs.recordObservation(jobId, { ...seen, ...(answered(error) ? { providerUnreachableSince: null } : {}) });
 }
+
+/** A refusal is an answer. */
+const answered = (error: GatewayError): boolean => error.providerStatus !== undefined;
 
 /** Wraps a stage: trouble with the provider shows in `gateway.last_error` at once, and is gone when the stage is through. */
 export function observed<Input extends { readonly jobId: string }, Output>(

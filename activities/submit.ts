@@ -3,13 +3,17 @@ import type { SubmitInput, SubmittedJob } from '../src/domain/activities.js';
 import { GatewayError } from '../src/domain/errors.js';
 import { isTerminal } from '../src/domain/job-state.js';
 import type { RemoteJob } from '../src/domain/provider-port.js';
+import type { SubmitAttempt } from '../src/store/job-submissions.js';
 import type { Delays } from './cadence.js';
 import type { ActivityDependencies, OpenedJob } from './dependencies.js';
 import { notYet, toApplicationFailure } from './failures.js';
-import { adoptByMarker, cancelUnlessFinished } from './find-job.js';
+import { adoptByMarker, cancelAllBut, cancelUnlessFinished, unlistedForMs } from './find-job.js';
 import { noteTrouble, retryable } from './observe.js';
 
 const QUOTA_DELAY_MS = 60_000;
+
+/** What is known of a job when it is bound: the provider's answer, or the row alone. */
+type Submitted = Pick<RemoteJob, 'id' | 'status' | 'createdAt'> & { readonly rawStatus: string | null };
 
 /**
  * Makes the job at the provider, at most once.
@@ -24,32 +28,43 @@ export async function submitJob(
 ): Promise<SubmittedJob> {
   const signal = Context.current().cancellationSignal;
   await dependencies.jobs.recordState(input.jobId, input.version, { phase: 'submitting' });
-  const opened = await dependencies.openJob(input.jobId);
-  const job = await findOrCreate(dependencies, delays, input, opened, signal);
-  return settle(dependencies, input, opened, job, signal);
+  const before = await dependencies.submissions.submitAttempt(input.jobId);
+  const opened = await dependencies.openJob(input.jobId).catch((error: unknown) => {
+    throw before.attemptedAt === null ? error : retryable(error);
+  });
+  const job = await findOrCreate(dependencies, delays, input, before, opened, signal);
+  // The provider has the job from here on: no refusal may end it.
+  return settle(dependencies, input, opened, job, signal).catch((error: unknown) => {
+    throw retryable(error);
+  });
 }
 
 async function findOrCreate(
   dependencies: ActivityDependencies,
   delays: Delays,
   input: SubmitInput,
+  before: SubmitAttempt,
   opened: OpenedJob,
   signal: AbortSignal,
-): Promise<RemoteJob> {
+): Promise<Submitted> {
   const { submissions } = dependencies;
-  const before = await submissions.submitAttempt(input.jobId);
-  if (before.providerJobId !== null) return opened.provider.getJob(before.providerJobId, signal);
+  // No question to the provider: whatever it answers, the wait knows what that means for a job that is there.
+  if (before.providerJobId !== null) return fromRow(before.providerJobId, opened);
 
   const found = await adoptByMarker(dependencies, opened, input.files, signal).catch((error: unknown) => {
-    throw waitForCredentials(error, before.attemptedAt !== null);
+    // A refusal ends a job only where no earlier create may be running at the provider.
+    throw before.attemptedAt === null ? error : retryable(error);
   });
   if (found !== null) return found;
-  const listDelayMs = delays.scaled(opened.definition.capabilities.listDelayMs);
-  if (before.ageMs !== null && before.ageMs < listDelayMs) {
+  if (isTerminal(opened.row.status)) {
+    throw new GatewayError('invalid_job_state', `The job is ${opened.row.status} already; nothing is submitted.`);
+  }
+  const unlistedMs = unlistedForMs(delays, opened.definition);
+  if (before.ageMs !== null && before.ageMs < unlistedMs) {
     throw notYet(
       'provider_list_delay',
       `An earlier create has no known outcome; ${opened.row.provider} may not list it yet. Looking again.`,
-      Math.ceil(listDelayMs - before.ageMs) + 1,
+      Math.ceil(unlistedMs - before.ageMs) + 1,
     );
   }
 
@@ -63,9 +78,15 @@ async function findOrCreate(
       signal,
     );
   } catch (error) {
-    if (wasRefused(error)) await submissions.releaseSubmit(input.jobId, claimedAt, before.attemptedAt);
+    if (!wasRefused(error)) throw retryable(error);
+    await submissions.releaseSubmit(input.jobId, claimedAt, before.attemptedAt);
     throw await describeRefusal(dependencies, delays, input, error);
   }
+}
+
+function fromRow(providerJobId: string, { row }: OpenedJob): Submitted {
+  const createdAt = row.submittedAt?.toISOString() ?? null;
+  return { id: providerJobId, status: null, rawStatus: row.rawStatus, createdAt };
 }
 
 /** Binds the job, cancels doubles, and writes the provider's first word. */
@@ -73,14 +94,13 @@ async function settle(
   dependencies: ActivityDependencies,
   input: SubmitInput,
   opened: OpenedJob,
-  job: RemoteJob,
+  job: Submitted,
   signal: AbortSignal,
 ): Promise<SubmittedJob> {
   const { jobs, submissions, events } = dependencies;
   const submittedAt = job.createdAt ?? new Date(dependencies.now()).toISOString();
   const providerJobId = (await submissions.bindProviderJob(input.jobId, job.id, submittedAt)) ?? job.id;
-  if (providerJobId !== job.id) await cancelUnlessFinished(opened.provider, job.id, signal);
-  await adoptByMarker(dependencies, opened, input.files, signal);
+  await cancelAllBut(dependencies, opened, providerJobId, { files: input.files, alsoMade: job.id }, signal);
 
   const row = await jobs.get(input.jobId);
   // The run that this attempt belonged to was given up while it stalled: what it made must not train.
@@ -101,30 +121,28 @@ async function settle(
   return { ...recorded, providerJobId, submittedAt };
 }
 
-/** The provider answered, and the answer says that no job was made. Without an answer nothing is certain. */
-function wasRefused(error: unknown): boolean {
-  if (!(error instanceof GatewayError) || error.providerStatus === undefined) return false;
+/**
+ * The provider answered, and the answer says that no job was made; or the adapter refused before it sent anything.
+ * Otherwise nothing is certain: not without an answer, not after a proxy's page, and a conflict can be with our own job.
+ */
+function wasRefused(error: unknown): error is GatewayError {
+  if (!(error instanceof GatewayError) || error.code === 'provider_invalid_response') return false;
   const status = error.providerStatus;
-  return status >= 400 && status < 500 && status !== 408 && status !== 409;
+  if (status === undefined) return !error.retryable;
+  return status >= 400 && status < 500 && status !== 408 && status !== 409 && status !== 425;
 }
 
 async function describeRefusal(
   dependencies: ActivityDependencies,
   delays: Delays,
   input: SubmitInput,
-  error: unknown,
-): Promise<unknown> {
-  if (!(error instanceof GatewayError) || error.code !== 'provider_quota_exceeded') return error;
+  error: GatewayError,
+): Promise<Error> {
+  if (error.code !== 'provider_quota_exceeded') return error;
   // Over quota is waiting, shown as queued, not failing.
   await noteTrouble(dependencies, input.jobId, error);
   await dependencies.jobs.recordState(input.jobId, input.version, { status: 'queued' });
   const delayMs =
     error.retryAfterMs === undefined ? delays.scaled(QUOTA_DELAY_MS) : delays.retryAfter(error.retryAfterMs);
   return toApplicationFailure(error, delays, delayMs);
-}
-
-/** Refused credentials end a job only where no earlier create may be running at the provider. */
-function waitForCredentials(error: unknown, attemptedBefore: boolean): unknown {
-  if (!(error instanceof GatewayError) || error.code !== 'provider_auth_error' || !attemptedBefore) return error;
-  return retryable(error);
 }

@@ -1,4 +1,4 @@
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { AwaitChangeInput, ProviderChange } from '../src/domain/activities.js';
 import { GatewayError } from '../src/domain/errors.js';
 import type { JobProgress } from '../src/domain/job.js';
@@ -14,6 +14,8 @@ import { pollMemory, type PollMemory } from './poll-memory.js';
 /** How long a job may be unknown to the provider before it counts as gone. */
 const MISSING_FOR_MS = 10 * 60_000;
 const CHECKPOINTS_EVERY_POLLS = 5;
+/** A list that is slow or very long must not keep the status from being seen; what it lacks comes with the results. */
+const MIRROR_WITHIN_MS = 35_000;
 
 /**
  * One poll per attempt: the job, and with it its events (each fifth time its checkpoints). Without a change it fails
@@ -26,6 +28,24 @@ export async function awaitProviderChange(
 ): Promise<ProviderChange> {
   const context = Context.current();
   const memory = pollMemory(context.info.heartbeatDetails);
+  try {
+    return await poll(dependencies, delays, input, memory);
+  } catch (error) {
+    if (error instanceof ApplicationFailure) throw error;
+    // Trouble of our own, such as the database. The attempt's number counts benign polls too: back off by our own count.
+    const failures = memory.failures + 1;
+    context.heartbeat({ ...memory, failures } satisfies PollMemory);
+    throw toApplicationFailure(error, delays, delays.backoff(failures));
+  }
+}
+
+async function poll(
+  dependencies: ActivityDependencies,
+  delays: Delays,
+  input: AwaitChangeInput,
+  memory: PollMemory,
+): Promise<ProviderChange> {
+  const context = Context.current();
   let opened: OpenedJob;
   let job: RemoteJob;
   try {
@@ -34,6 +54,8 @@ export async function awaitProviderChange(
   } catch (error) {
     throw await noteFailure(dependencies, delays, input, memory, error);
   }
+  // The two requests together may take longer than the time-out between two heartbeats.
+  context.heartbeat(memory);
   const mirrored = await mirror(dependencies, opened, input, memory, context.cancellationSignal);
 
   const status = job.status === null ? opened.row.status : advanceStatus(opened.row.status, job.status);
@@ -74,13 +96,19 @@ async function mirror(
   signal: AbortSignal,
 ): Promise<{ readonly progress: JobProgress | null; readonly error: GatewayError | null }> {
   const checkpoints = memory.polls % CHECKPOINTS_EVERY_POLLS === CHECKPOINTS_EVERY_POLLS - 1;
+  const late = AbortSignal.timeout(MIRROR_WITHIN_MS);
+  const limited = AbortSignal.any([signal, late]);
   try {
     if (!checkpoints) {
-      return { progress: await mirrorEvents(dependencies, opened, input.providerJobId, signal), error: null };
+      return { progress: await mirrorEvents(dependencies, opened, input.providerJobId, limited), error: null };
     }
-    await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
+    await mirrorCheckpoints(dependencies, opened, input.providerJobId, limited);
     return { progress: null, error: null };
   } catch (error) {
+    if (late.aborted && !signal.aborted) {
+      const message = `${opened.row.provider} did not list all within ${MIRROR_WITHIN_MS / 1000} seconds.`;
+      return { progress: null, error: new GatewayError('provider_unavailable', message) };
+    }
     if (error instanceof GatewayError && error.code !== 'database_unavailable') return { progress: null, error };
     throw error;
   }
@@ -97,9 +125,7 @@ async function noteFailure(
   memory: PollMemory,
   error: unknown,
 ): Promise<Error> {
-  if (!(error instanceof GatewayError) || error.code === 'database_unavailable') {
-    return toApplicationFailure(error, delays);
-  }
+  if (!(error instanceof GatewayError) || error.code === 'database_unavailable') throw error;
   const missing = error.code === 'provider_not_found';
   const missingSince = missing ? (memory.missingSince ?? dependencies.now()) : null;
   if (missingSince !== null && dependencies.now() - missingSince >= delays.scaled(MISSING_FOR_MS)) {

@@ -16,7 +16,7 @@ import { cancelSignal, pauseUpdate, refreshSignal, resumeUpdate, statusQuery } f
 import { createStageActivities } from './stage-activities.js';
 import { cancelAndWait } from './stages/cancel.js';
 import { controlAtProvider, refuseUnlessWaiting } from './stages/control.js';
-import { finish } from './stages/finish.js';
+import { finish, UNEXPLAINED } from './stages/finish.js';
 import { prepareFiles } from './stages/prepare.js';
 import { submit } from './stages/submit.js';
 import { awaitTerminal } from './stages/wait.js';
@@ -74,23 +74,21 @@ export async function fineTuningJob(input: FineTuningJobInput): Promise<JobView>
   return close(run);
 }
 
-/** How far the job has come; a cancel and a failure need to know. */
+/** How far the job has come; a cancel needs to know. */
 interface Place {
   job: AtProvider | null;
-  /** True once the provider may have been asked to create. */
-  submitBegun: boolean;
 }
 
 async function runToTheEnd(run: JobRun): Promise<void> {
-  const place = startingPlace(run.input);
-  const ending = await reachTheEnd(run, place);
+  const ending = await reachTheEnd(run, startingPlace(run.input));
+  run.tracker.markEnding();
   await finish(run, ending.change, ending.job);
 }
 
 async function reachTheEnd(run: JobRun, place: Place): Promise<Ending> {
   try {
     return await advance(run, place).catch((error: unknown) => {
-      if (error instanceof StageInterrupted) return cancelAndWait(run, place);
+      if (error instanceof StageInterrupted) return cancelAndWait(run, place.job);
       throw error;
     });
   } catch (error) {
@@ -101,9 +99,7 @@ async function reachTheEnd(run: JobRun, place: Place): Promise<Ending> {
 async function advance(run: JobRun, place: Place): Promise<Ending> {
   if (place.job === null) {
     const files = adoptedFiles(run.input) ?? (await prepareFiles(run));
-    place.job = await submit(run, files, () => {
-      place.submitBegun = true;
-    });
+    place.job = await submit(run, files);
   }
   const change = await awaitTerminal(run, place.job, { untilCancelled: true });
   return { change, job: place.job };
@@ -112,8 +108,7 @@ async function advance(run: JobRun, place: Place): Promise<Ending> {
 function startingPlace(input: FineTuningJobInput): Place {
   const { startAt, providerJobId } = input;
   const submittedAt = input.submittedAt ?? input.createdAt;
-  const job = startAt === 'wait' && providerJobId !== undefined ? { providerJobId, submittedAt } : null;
-  return { job, submitBegun: startAt === 'submit' || startAt === 'wait' };
+  return { job: startAt === 'wait' && providerJobId !== undefined ? { providerJobId, submittedAt } : null };
 }
 
 /** The files that an earlier run uploaded, where this one begins at submit. */
@@ -124,7 +119,7 @@ function adoptedFiles(input: FineTuningJobInput): RemoteFiles | null {
 function close(run: JobRun): JobView {
   const view = run.tracker.view();
   if (view.status === 'failed') {
-    const error = view.error ?? { code: 'provider_job_failed', message: 'The job failed.', param: null };
+    const error = view.error ?? UNEXPLAINED;
     throw ApplicationFailure.create({
       type: error.code,
       message: error.message,

@@ -11,10 +11,16 @@ const STATUS_ATTRIBUTE = defineSearchAttributeKey(SEARCH_ATTRIBUTES.status, 'KEY
 export interface JobTracker {
   /** The version for the next write. Ask once per activity, when it is scheduled. */
   nextVersion(): StateVersion;
-  /** Makes a change visible to the query; call it once the row has it. */
+  /**
+   * Makes a change visible to the query; call it once the row has it. A change that is older than what is published is
+   * passed over, as the row passes it over: a pause and a poll can be answered in another order than they were written.
+   */
   publish(version: StateVersion, change: Partial<JobState>): void;
   bindProviderJob(providerJobId: string): void;
   markCancelRequested(): void;
+  /** The terminal word is known: from here on nothing may write a version above the terminal state's. */
+  markEnding(): void;
+  ending(): boolean;
   state(): JobState;
   view(): JobView;
   /** Statuses reported since submit, or since the last `paused`. */
@@ -28,6 +34,7 @@ export function createJobTracker(input: FineTuningJobInput): JobTracker {
   let lastSequence = 0;
   let providerJobId = input.providerJobId ?? null;
   let cancelRequested = input.cancelRequested ?? false;
+  let ending = false;
   let seen: readonly JobStatus[] = [];
 
   const tracker: JobTracker = {
@@ -36,11 +43,11 @@ export function createJobTracker(input: FineTuningJobInput): JobTracker {
       return { runId: workflowInfo().runId, sequence: lastSequence };
     },
     publish(version, change) {
+      if (version.sequence < published.sequence) return;
       const statusBefore = state.status;
       state = { ...state, ...change };
-      if (version.sequence > published.sequence) published = version;
-      if (state.status === 'paused' && statusBefore !== 'paused') seen = ['paused'];
-      else if (!seen.includes(state.status)) seen = [...seen, state.status];
+      published = version;
+      seen = seenAfter(seen, state.status);
       if (state.status !== statusBefore && input.searchAttributes === true) {
         upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: state.status }]);
       }
@@ -52,6 +59,10 @@ export function createJobTracker(input: FineTuningJobInput): JobTracker {
     markCancelRequested() {
       cancelRequested = true;
     },
+    markEnding() {
+      ending = true;
+    },
+    ending: () => ending,
     state: () => state,
     view: () => ({
       ...state,
@@ -72,6 +83,12 @@ function initialState(input: FineTuningJobInput): JobState {
     ...(input.status === undefined ? {} : { status: input.status }),
     ...(input.startAt === 'wait' ? { phase: 'waiting' } : {}),
   };
+}
+
+/** Each pause starts anew, and a job that goes on can be paused again. */
+function seenAfter(seen: readonly JobStatus[], status: JobStatus): readonly JobStatus[] {
+  if (status === 'paused') return ['paused'];
+  return [...seen.filter((each) => each !== 'paused' && each !== status), status];
 }
 
 /** Markdown for the Web UI's details pane. */

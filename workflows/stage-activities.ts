@@ -19,7 +19,10 @@ type JobActivities = Omit<FineTuningActivities, 'reconcileJobs'>;
  */
 export function createStageActivities(input: FineTuningJobInput): JobActivities {
   const timeoutScale = input.activityTimeoutScale ?? 1;
-  const retry = { initialInterval: 5 * SECOND_MS * (input.pollIntervalScale ?? 1), backoffCoefficient: 1 };
+  const retry = {
+    initialInterval: wholeMs(5 * SECOND_MS * (input.pollIntervalScale ?? 1)),
+    backoffCoefficient: 1,
+  };
   const provider = providerQueue(input.taskQueuePrefix, input.provider);
   const files = filesQueue(input.taskQueuePrefix);
   const fairnessKey = input.virtualKeyId.slice(0, 64);
@@ -32,14 +35,14 @@ export function createStageActivities(input: FineTuningJobInput): JobActivities 
   ): FineTuningActivities =>
     proxyActivities<FineTuningActivities>({
       taskQueue,
-      startToCloseTimeout: startToCloseMs * timeoutScale,
+      startToCloseTimeout: wholeMs(startToCloseMs * timeoutScale),
       summary,
       retry,
       cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
       allowEagerDispatch: false,
       ...options,
     });
-  const heartbeatTimeout = MINUTE_MS * timeoutScale;
+  const heartbeatTimeout = wholeMs(MINUTE_MS * timeoutScale);
   const act = { priority: { priorityKey: PRIORITY.act, fairnessKey } };
   const poll = { priority: { priorityKey: PRIORITY.poll, fairnessKey } };
 
@@ -69,6 +72,8 @@ export function createStageActivities(input: FineTuningJobInput): JobActivities 
       build(provider, 30 * SECOND_MS, `${control.action === 'pause' ? 'Pause' : 'Resume'} at ${input.provider}`, {
         ...act,
         retry: { ...retry, maximumAttempts: 3 },
+        // Somebody waits for the answer, and a run does not close while it is out: no Retry-After of an hour here.
+        scheduleToCloseTimeout: wholeMs(MINUTE_MS * timeoutScale),
       }).controlJob(control),
     recordJob: (record) =>
       build(workflowsQueue(input.taskQueuePrefix), 10 * SECOND_MS, `Record: ${record.state.phase}`).recordJob(record),
@@ -76,3 +81,6 @@ export function createStageActivities(input: FineTuningJobInput): JobActivities 
       .deleteRemote,
   };
 }
+
+// A fraction of a millisecond would reach the server as 0, which means "the server's default".
+const wholeMs = (durationMs: number): number => Math.max(1, Math.round(durationMs));

@@ -7,20 +7,18 @@ const CANCELLED: Ending = { change: { status: 'cancelled', error: null }, job: n
  * Cancels, and then waits for the provider's terminal word: it may say succeeded. Where no job was ever made
  * there, the job is cancelled by that.
  */
-export async function cancelAndWait(
-  run: JobRun,
-  place: { readonly job: AtProvider | null; readonly submitBegun: boolean },
-): Promise<Ending> {
+export async function cancelAndWait(run: JobRun, atProvider: AtProvider | null): Promise<Ending> {
   await recordCancelling(run);
-  if (!place.submitBegun) return CANCELLED;
+  // Before submit too: a run that was reset begins anew, and only the row knows that the one before it had submitted.
   const { providerJobId } = await run.activities.cancelAtProvider({
     jobId: run.input.jobId,
     version: run.tracker.nextVersion(),
-    providerJobId: place.job?.providerJobId ?? null,
+    providerJobId: atProvider?.providerJobId ?? null,
   });
   if (providerJobId === null) return CANCELLED;
   run.tracker.bindProviderJob(providerJobId);
-  const job = place.job ?? { providerJobId, submittedAt: run.input.createdAt };
+  // The polls begin anew at their shortest interval: a cancel is waited for.
+  const job = { providerJobId, submittedAt: new Date().toISOString() };
   return { change: await awaitTerminal(run, job, { untilCancelled: false }), job };
 }
 

@@ -19,10 +19,11 @@ export async function controlAtProvider(run: JobRun, action: 'pause' | 'resume')
   return run.tracker.view();
 }
 
-/** Before the provider has the job, and once it is being cancelled, there is nothing to pause or resume. */
+/** Before the provider has the job, once it is being cancelled and at its end there is nothing to pause or resume. */
 export function refuseUnlessWaiting(run: JobRun): void {
-  const { phase, providerJobId } = run.tracker.view();
-  if (phase !== 'waiting' || providerJobId === null) throw notWaiting(run);
+  const { phase, providerJobId, cancelRequested } = run.tracker.view();
+  const waiting = phase === 'waiting' && providerJobId !== null;
+  if (!waiting || cancelRequested || run.tracker.ending()) throw notWaiting(run);
 }
 
 function notWaiting(run: JobRun): ApplicationFailure {
