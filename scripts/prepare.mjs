@@ -1,4 +1,5 @@
 // Runs before `npm start` and `npm test`: installs what is missing and builds what is stale. Needs nothing but Node.
+// With --installed the caller has just run `npm ci` and that is believed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -8,13 +9,24 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const INSTALLED = join(root, 'node_modules', '.tunesmith-installed');
 const BUILT = join(root, 'dist', '.built');
-const SOURCES = ['src', 'workflows', 'activities', 'emulators', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
+const SOURCES = [
+  'src',
+  'workflows',
+  'activities',
+  'emulators',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'scripts/build.mjs',
+];
 
 checkNode();
 const locked = hash(['package-lock.json']);
 if (read(INSTALLED) !== locked) {
-  step('Installing the dependencies (once; about a minute)');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  if (!process.argv.includes('--installed')) {
+    step('Installing the dependencies (once; about a minute)');
+    // By name: with NODE_ENV=production npm would leave out the compiler.
+    run('npm', ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error']);
+  }
   mkdirSync(dirname(INSTALLED), { recursive: true });
   writeFileSync(INSTALLED, locked);
 }
@@ -58,8 +70,14 @@ function step(text) {
 }
 
 function run(command, args) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
   if (result.status === 0) return;
-  console.error(`tunesmith: \`${[command, ...args].join(' ')}\` failed${result.error ? `: ${result.error.message}` : ''}`);
+  console.error(
+    `tunesmith: \`${[command, ...args].join(' ')}\` failed${result.error ? `: ${result.error.message}` : ''}`,
+  );
   process.exit(result.status ?? 1);
 }

@@ -69,7 +69,7 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
     if (lost.length > 0) {
       log.error(
         { jobIds: lost.slice(0, 20), count: lost.length },
-        'Temporal does not know the runs of open jobs: its database was lost, or it is another one. Check it, then run `tunesmith recover`',
+        'Temporal does not know the runs of open jobs: its database was lost, or it is another one. The jobs wait, and nothing is submitted anew; check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or restore that database',
       );
     }
     const count = (outcome: Outcome): number => outcomes.filter((each) => each === outcome).length;

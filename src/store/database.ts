@@ -38,6 +38,9 @@ export function createDatabase(options: DatabaseOptions): Database {
     types,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
+  // Lost while a request holds it between two statements: the next one fails and says so. Without a listener the
+  // server's last word ("terminating connection due to unexpected postmaster exit") ends the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return new Kysely<Tables>({
     dialect: new PostgresDialect({
       pool: {

@@ -97,13 +97,16 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     ),
   ).then(() => undefined);
   ended.catch(() => undefined);
+  const stop = async (): Promise<void> => {
+    stopAll();
+    await Promise.allSettled(runs);
+    await connection.close();
+  };
+  let stopped: Promise<void> | undefined;
   return {
     running: () => workers.every((worker) => worker.getState() === 'RUNNING'),
     ended,
-    async stop() {
-      stopAll();
-      await Promise.allSettled(runs);
-      await connection.close();
-    },
+    // Once: a connection refuses to be closed again.
+    stop: () => (stopped ??= stop()),
   };
 }

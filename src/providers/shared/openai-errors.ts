@@ -25,6 +25,8 @@ const errorBody = z.looseObject({
 });
 
 const MODEL_REFUSED = /\bmodel\b.*(is not available for fine-tuning|does not exist)/is;
+/** OpenAI's words for its limit on jobs that run and wait. */
+const TOO_MANY_JOBS = /maximum of \d+ active requests|active fine-?tun(e|ing) jobs?/i;
 const MAX_MESSAGE_CHARACTERS = 1000;
 
 /**
@@ -83,7 +85,11 @@ function codeOf(
   foreign: boolean,
 ): ErrorCode {
   if (status === 429) {
-    const quota = rawCode === 'insufficient_quota' || body?.type === 'insufficient_quota';
+    const quota =
+      rawCode === 'insufficient_quota' ||
+      body?.type === 'insufficient_quota' ||
+      // Too many jobs at once has the code of too many requests (`rate_limit_exceeded`); only the words differ.
+      (kind === 'create' && TOO_MANY_JOBS.test(body?.message ?? ''));
     return quota ? 'provider_quota_exceeded' : 'provider_rate_limited';
   }
   if (status >= 500 || status === 408 || status === 425) return 'provider_unavailable';
