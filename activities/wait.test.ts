@@ -225,10 +225,9 @@ describe('trouble of our own', () => {
   });
 
   it('reads details of another release as a fresh start', async () => {
-    const waiting = createAttempts(setup.activities.awaitProviderChange, input());
-    await waiting.next((environment) => {
-      environment.context.info.heartbeatDetails = { polls: 'many', fromTheFuture: true };
-    });
+    const details = { polls: 'many', fromTheFuture: true };
+    const waiting = createAttempts(setup.activities.awaitProviderChange, input(), details);
+    await waiting.next();
     expect(waiting.lastHeartbeat()).toEqual({ polls: 1, failures: 0, missingSince: null });
   });
 });

@@ -92,7 +92,7 @@ export async function preflight(
       row = JSON.parse(decoded);
     } catch (error) {
       const reason = syntaxReason(error);
-      report(line.number, '', describeFound(decoded), 'a JSON object', `the line is not valid JSON${reason}`);
+      report(line.number, '', `${decoded.length} characters`, 'a JSON object', `the line is not valid JSON${reason}`);
       return;
     }
     if (!isFields(row)) {

@@ -31,12 +31,18 @@ export interface PreflightReport {
 export const MAX_REPORTED_ERRORS = 100;
 
 const MAX_FOUND_CHARACTERS = 60;
+const MAX_STRING_CHARACTERS = 20;
 const MAX_SHOWN_ERRORS = 10;
 
-/** A value as an error shows it: JSON, at most 60 characters, and a kind where the value itself would say less. */
+/**
+ * A value as an error shows it: JSON where it is short enough to be a slip (`"assistent"`), else its kind and size. Errors
+ * go where rows never do: events, logs, Temporal's history.
+ */
 export function describeFound(value: unknown): string {
   if (value === undefined) return 'nothing';
-  if (typeof value === 'string') return quote(value);
+  if (typeof value === 'string') {
+    return value.length <= MAX_STRING_CHARACTERS ? quote(value) : `a string of ${value.length} characters`;
+  }
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
   const keys = Object.keys(value);
