@@ -1,22 +1,22 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { JobView, StateVersion } from '../src/domain/job.js';
-import { completes, fails, PROVIDER_JOB, reports, RESULTS, retries, startJob } from '../test/support/job-workflow.js';
+import {
+  completes,
+  fails,
+  oneFileRequest,
+  PROVIDER_JOB,
+  reports,
+  RESULTS,
+  retries,
+  startJob,
+} from '../test/support/job-workflow.js';
 import { bundleWorkflows, createWorkflowSandbox, type WorkflowSandbox } from '../test/support/workflow-sandbox.js';
 
 let sandbox: WorkflowSandbox;
 beforeAll(async () => {
   sandbox = await createWorkflowSandbox(await bundleWorkflows());
 });
-
-const oneFile = {
-  request: {
-    model: 'm',
-    trainingFile: 'file-train',
-    seed: 1,
-    method: { type: 'supervised' as const, hyperparameters: {} },
-  },
-};
 
 describe('a job that goes well', () => {
   it('runs its stages in order, with both files, and closes Completed with the whole view', async () => {
@@ -72,7 +72,7 @@ describe('a job that goes well', () => {
   });
 
   it('takes one file where there is no validation file', async () => {
-    const job = await startJob(sandbox, {}, oneFile);
+    const job = await startJob(sandbox, {}, { request: oneFileRequest });
     await job.settle();
     expect(job.inputs('preflightDataset')).toMatchObject([{ role: 'training', fileId: 'file-train' }]);
     expect(job.inputs('submitJob')).toMatchObject([{ files: { training: 'remote-training' } }]);

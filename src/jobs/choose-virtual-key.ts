@@ -25,16 +25,19 @@ const LOOK_UP_DEADLINE_MS = 2_000;
 
 /**
  * The virtual key of a managed create: the one named, else the only one whose provider recognises the model, else the
- * default among several. Fails with `unknown_virtual_key`, `virtual_key_required` or `model_not_available`.
+ * default among several. `check` refuses what needs no vendor to refuse, before one is asked. Fails with
+ * `unknown_virtual_key`, `virtual_key_required`, `model_not_available`, or as `check` does.
  */
 export async function chooseVirtualKey(
   { virtualKeys, providers }: ChooseVirtualKeyDependencies,
   request: VirtualKeyRequest,
+  check: (key: VirtualKeyRow) => Promise<unknown>,
 ): Promise<VirtualKeyRow> {
   const named = namedSlug(request.portkeyOptions);
   if (named !== null) {
     const key = (await virtualKeys.list(request.workspaceId)).find(({ slug }) => slug === named.slug);
     if (key !== undefined) {
+      await check(key);
       // Lists are never the last word: only a vendor that names the model and says no is believed.
       const verdict = await lookUp({ virtualKeys, providers }, key, request.model);
       if (verdict === 'not_tunable') throw notAvailable(request);
@@ -49,6 +52,10 @@ export async function chooseVirtualKey(
   // Nobody trains in a sandbox believing otherwise: one real key in the workspace, and sandboxes must be named.
   const real = all.filter((key) => !key.sandbox);
   const eligible = real.length > 0 ? real : all;
+  // A request that no key could take is refused before any vendor is asked.
+  const checks = await Promise.allSettled(eligible.map((key) => check(key)));
+  const [first] = eligible;
+  if (first !== undefined && checks.every(({ status }) => status === 'rejected')) await check(first);
   const answers = await Promise.all(
     eligible.map(async (key) => ({ key, verdict: await recognise({ virtualKeys, providers }, key, request.model) })),
   );

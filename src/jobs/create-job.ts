@@ -36,7 +36,7 @@ export interface CreateJobInput {
 }
 
 export interface CreateJobDependencies extends ChooseVirtualKeyDependencies {
-  readonly jobs: Pick<JobsRepository, 'insert' | 'find' | 'findSame'>;
+  readonly jobs: Pick<JobsRepository, 'insert' | 'find' | 'findSame' | 'requireFiles'>;
   readonly startFromRow: StartFromRow;
   readonly vault: Pick<Vault, 'seal'>;
   /** Derived from the master key: job ids of idempotent creates and hashes of option values hang on it. */
@@ -79,13 +79,16 @@ export function createJobCreator(dependencies: CreateJobDependencies): CreateJob
     if (earlier !== undefined) return replay(earlier, hash);
 
     const providerModel = modelForProvider(request.providerOptions);
-    const key = await chooseVirtualKey(dependencies, {
+    await dependencies.jobs.requireFiles(caller.workspaceId, request);
+    const prepareFor = (candidate: VirtualKeyRow) => prepare(dependencies, candidate, request, providerModel);
+    const keyRequest = {
       workspaceId: caller.workspaceId,
       portkeyOptions: request.portkeyOptions,
       model: providerModel ?? request.model,
       modelParam: providerModel === undefined ? 'model' : 'provider_options.model',
-    });
-    const prepared = await prepare(dependencies, key, request, providerModel);
+    };
+    const key = await chooseVirtualKey(dependencies, keyRequest, prepareFor);
+    const prepared = await prepareFor(key);
 
     const outcome = await dependencies.jobs.insert(
       {

@@ -7,7 +7,7 @@ import type { JobsRepository } from '../store/jobs.js';
 
 export interface JobServiceDependencies
   extends Omit<CreateJobDependencies, 'jobs'>, Omit<ReadJobDependencies, 'jobs' | 'workflows'> {
-  readonly jobs: Pick<JobsRepository, 'insert' | 'find' | 'findSame' | 'list' | 'requestCancel'>;
+  readonly jobs: Pick<JobsRepository, 'insert' | 'find' | 'findSame' | 'requireFiles' | 'list' | 'requestCancel'>;
   readonly workflows: Pick<JobWorkflows, 'query' | 'signalCancel' | 'control'>;
 }
 

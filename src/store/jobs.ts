@@ -39,6 +39,9 @@ export interface InsertOptions {
 export type InsertOutcome =
   { readonly outcome: 'created' | 'existing'; readonly row: JobRow } | { readonly outcome: 'abandoned' };
 
+/** The files of a request, by their ids. */
+type DatasetFiles = Pick<NewJob['request'], 'trainingFile'> & { readonly validationFile?: string | undefined };
+
 export type JobsRepository = ReturnType<typeof createJobsRepository>;
 
 const OPEN = sql<boolean>`status NOT IN ('succeeded', 'failed', 'cancelled')`;
@@ -62,7 +65,7 @@ export function createJobsRepository(database: Database) {
         const earlier = await transaction.selectFrom('jobs').selectAll().where('id', '=', job.id).executeTakeFirst();
         if (earlier !== undefined) return { outcome: 'existing', row: earlier };
         await lockVirtualKey(transaction, job);
-        await lockFiles(transaction, job);
+        await lockFiles(transaction, job.workspaceId, job.request);
         if (!options.stillWanted()) return { outcome: 'abandoned' };
         const row = await transaction
           .insertInto('jobs')
@@ -105,6 +108,11 @@ export function createJobsRepository(database: Database) {
     /** The newest job that the same caller made by the same body without an Idempotency-Key, if it is young enough. */
     findSame(create: SameCreate): Promise<JobRow | undefined> {
       return findSameCreate(database, create);
+    },
+
+    /** Fails with `invalid_training_file` where a file of the request is not there, or not for fine-tuning. */
+    async requireFiles(workspaceId: string, files: DatasetFiles): Promise<void> {
+      await database.transaction().execute((transaction) => lockFiles(transaction, workspaceId, files));
     },
 
     /** For activities, which get the id from their own workflow. A missing row is retryable: it can be restored. */
@@ -323,15 +331,15 @@ async function lockVirtualKey(transaction: Transaction<Tables>, job: NewJob): Pr
 }
 
 /** Keeps the files from being deleted until the job is committed; after that the open job keeps them. */
-async function lockFiles(transaction: Transaction<Tables>, job: NewJob): Promise<void> {
-  const named = { training_file: job.request.trainingFile, validation_file: job.request.validationFile };
+async function lockFiles(transaction: Transaction<Tables>, workspaceId: string, files: DatasetFiles): Promise<void> {
+  const named = { training_file: files.trainingFile, validation_file: files.validationFile };
   for (const [param, id] of Object.entries(named)) {
     if (id === undefined) continue;
     const file = await transaction
       .selectFrom('files')
       .select('purpose')
       .where('id', '=', id)
-      .where('workspaceId', '=', job.workspaceId)
+      .where('workspaceId', '=', workspaceId)
       .where(sql<boolean>`(expires_at IS NULL OR expires_at > now())`)
       .forShare()
       .executeTakeFirst();

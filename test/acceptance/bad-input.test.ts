@@ -263,10 +263,6 @@ const CASES: readonly Case[] = [
     options: () => create({}, { 'idempotency-key': 'x'.repeat(256) }),
     status: 400,
   },
-];
-
-/** What hangs on the provider: its list of models may have been looked at. */
-const READS_UPSTREAM: readonly Case[] = [
   {
     what: 'an unknown key',
     method: 'POST',
@@ -327,12 +323,6 @@ it.each(CASES)('refuses $what with $status, asking nobody', async (each) => {
   await setup.emulators.forgetRequests();
   await expectRefused(each);
   expect(await setup.emulators.requests()).toEqual([]);
-});
-
-it.each(READS_UPSTREAM)('refuses $what with $status, having read at the most', async (each) => {
-  await setup.emulators.forgetRequests();
-  await expectRefused(each);
-  expect((await setup.emulators.requests()).filter(({ method }) => method !== 'GET')).toEqual([]);
 });
 
 it('leaves no job and no file of all that', async () => {

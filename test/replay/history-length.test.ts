@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { JobRequest } from '../../src/domain/job.js';
 import { startJobSystem, type JobSystem } from '../support/job-system.js';
-import { jobInput } from '../support/job-workflow.js';
+import { oneFileRequest } from '../support/job-workflow.js';
 import { refusal } from '../support/scripted-provider.js';
 
 const polls = { until: 0, made: 0 };
@@ -48,8 +48,7 @@ it('the history of a job with both files is under 80 events', async () => {
 
 it('a history is the same for 10 polls and for 1,000', { timeout: 180_000 }, async () => {
   // One file: of two that end at the same moment one or two workflow tasks tell.
-  const { validationFile: _, ...request } = jobInput.request;
-  const short = await eventsAfter(10, request);
-  const long = await eventsAfter(1_000, request);
+  const short = await eventsAfter(10, oneFileRequest);
+  const long = await eventsAfter(1_000, oneFileRequest);
   expect(long).toEqual(short);
 });

@@ -1,4 +1,4 @@
-// Records the histories of this release, by `npx vitest run --config test/replay/record.config.ts`.
+// Records the histories of this release, by `npx vitest run --config test/replay/recording-config.ts`.
 // Run it once for a release, before its tag; histories of a release that is out are never recorded again.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

@@ -6,8 +6,7 @@ import { createProviders } from '../../src/providers/registry.js';
 import { chatRows } from '../support/datasets.js';
 import { startOwnEmulators, type EmulatorControl } from '../support/emulator-control.js';
 import { startJobSystem, type JobSystem } from '../support/job-system.js';
-import { jobInput } from '../support/job-workflow.js';
-import { until } from '../support/until.js';
+import { oneFileRequest } from '../support/job-workflow.js';
 
 /** Set by a scenario: what an activity does before it does its work. */
 type Gates = { -readonly [name in keyof FineTuningActivities]?: () => Promise<void> };
@@ -20,8 +19,6 @@ export interface ScenarioContext {
 
 /** One kind of job. Answers its run once that is closed. */
 export type Scenario = (context: ScenarioContext) => Promise<WorkflowHandle>;
-
-const { validationFile: _, ...oneFile } = jobInput.request;
 
 /** Without end, until the activity is cancelled; heartbeats bring the cancellation. */
 async function untilCancelled(): Promise<void> {
@@ -52,7 +49,7 @@ function cancelledAt(
         await atStage();
       };
     });
-    const run = await system.startJob(oneFile);
+    const run = await system.startJob(oneFileRequest);
     await reached;
     if (how === 'signal') await run.signal('cancel', { reason: 'api' });
     else await run.cancel();
@@ -70,7 +67,7 @@ const overQuota = (): Promise<void> =>
   );
 
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  success: async ({ system }) => ended(await system.startJob(oneFile)),
+  success: async ({ system }) => ended(await system.startJob(oneFileRequest)),
 
   'success-with-validation-file': async ({ system }) => ended(await system.startJob()),
 
@@ -82,7 +79,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       delete gates.awaitProviderChange;
       await emulators.force(providerJobId, 'failed', { code: 'server_error', message: 'The job ran into an error.' });
     };
-    const run = await system.startJob(oneFile);
+    const run = await system.startJob(oneFileRequest);
     jobId = run.workflowId;
     return ended(run);
   },
@@ -91,7 +88,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const good = system.setup.contents.get('file-train') ?? '';
     system.setup.contents.set('file-train', `${good}not json\n`);
     try {
-      return await ended(await system.startJob(oneFile));
+      return await ended(await system.startJob(oneFileRequest));
     } finally {
       system.setup.contents.set('file-train', good);
     }

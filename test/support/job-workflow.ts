@@ -7,7 +7,7 @@ import type {
   FineTuningJobInput,
   RecordInput,
 } from '../../src/domain/activities.js';
-import type { JobView } from '../../src/domain/job.js';
+import type { JobRequest, JobView } from '../../src/domain/job.js';
 import type { JobStatus } from '../../src/domain/job-state.js';
 import type { Attempt, Outcome, SandboxRun, WorkflowSandbox } from './workflow-sandbox.js';
 
@@ -51,18 +51,20 @@ export const RESULTS = {
   error: null,
 };
 
+/** With a training file alone. */
+export const oneFileRequest: JobRequest = {
+  model: 'gpt-4o-mini-2024-07-18',
+  trainingFile: 'file-train',
+  seed: 7,
+  method: { type: 'supervised', hyperparameters: {} },
+};
+
 export const jobInput: FineTuningJobInput = {
   jobId: 'ftjob-test',
   workspaceId: 'ws_test',
   provider: 'openai',
   virtualKeyId: 'vk_test',
-  request: {
-    model: 'gpt-4o-mini-2024-07-18',
-    trainingFile: 'file-train',
-    validationFile: 'file-valid',
-    seed: 7,
-    method: { type: 'supervised', hyperparameters: {} },
-  },
+  request: { ...oneFileRequest, validationFile: 'file-valid' },
   createdAt: '2026-01-01T00:00:00.000Z',
   taskQueuePrefix: 'test',
   searchAttributes: true,

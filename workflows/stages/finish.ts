@@ -13,7 +13,7 @@ export const UNEXPLAINED: JobError = {
 /** Collects what the provider leaves, writes the terminal state, then cleans up. The row is terminal only when complete. */
 export async function finish(run: JobRun, change: ProviderChange, job: AtProvider | null): Promise<void> {
   const { jobId } = run.input;
-  let end: Partial<JobState> = { error: change.error };
+  let end: Partial<JobState> = { error: change.error, finishedAt: new Date().toISOString() };
   if (job !== null) {
     end = await run.activities.collectResults({
       jobId,
