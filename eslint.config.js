@@ -37,5 +37,5 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-member-access': 'off',
     },
   },
-  { files: ['vitest.config.ts'], rules: { 'import-x/no-default-export': 'off' } },
+  { files: ['vitest.config.ts', 'test/replay/recording-config.ts'], rules: { 'import-x/no-default-export': 'off' } },
 );

@@ -1,7 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
 /** Not part of the tests: `record.ts` writes what `replay.test.ts` reads. */
-// eslint-disable-next-line import-x/no-default-export -- what vitest reads
 export default defineConfig({
   test: {
     pool: 'forks',
