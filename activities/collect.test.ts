@@ -118,6 +118,18 @@ describe('collecting', () => {
     expect((await attempts.next()).failure).toMatchObject({ type: 'provider_result_missing' });
   });
 
+  it('does not keep a job open for lists that stay unreadable while the job can be read', async () => {
+    const attempts = collecting();
+    await attempts.next();
+    setup.vendor.fail('listCheckpoints', refusal('provider_auth_error', 403));
+    setup.clock.nowMs += MINUTE_MS;
+    expect((await attempts.next()).failure).toMatchObject({ type: 'provider_auth_error', nonRetryable: false });
+    setup.vendor.fail('listCheckpoints', refusal('provider_auth_error', 403));
+    setup.clock.nowMs += 10 * MINUTE_MS;
+    expect((await attempts.next()).result).toMatchObject({ fineTunedModel: 'ft:model', resultFiles: [resultId()] });
+    expect((await setup.row()).lastError).toMatchObject({ code: 'provider_auth_error' });
+  });
+
   it('takes a file that is named but not there as missing after ten minutes, not before', async () => {
     setup.vendor.results.clear();
     const attempts = collecting();

@@ -55,9 +55,6 @@ async function collect(
   let job: RemoteJob;
   try {
     job = await opened.provider.getJob(input.providerJobId, signal);
-    const progress = await mirrorEvents(dependencies, opened, input.providerJobId, signal);
-    if (progress !== null) await dependencies.jobs.recordObservation(input.jobId, { progress });
-    await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
   } catch (error) {
     // The job's outcome is known: no refusal of a read may change it, so every error is one to retry.
     if (!isGone(error)) {
@@ -72,6 +69,7 @@ async function collect(
   }
   heartbeat({ since, answeredSince: answered });
   await clearTrouble(dependencies, input.jobId);
+  await mirrorAll(dependencies, opened, input, isPatient, signal);
   const settleMs = delays.scaled(input.status === 'succeeded' ? SETTLE_MS.succeeded : SETTLE_MS.otherwise);
   const settlingMs = settleMs - (dependencies.now() - since);
   if (settlingMs > 0) {
@@ -96,6 +94,29 @@ async function collect(
     finishedAt: job.finishedAt ?? new Date(dependencies.now()).toISOString(),
     error: job.error,
   };
+}
+
+/** The last events and checkpoints. A list that stays unreadable while the job can be read does not keep a job open. */
+async function mirrorAll(
+  dependencies: ActivityDependencies,
+  opened: OpenedJob,
+  input: CollectInput,
+  isPatient: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const progress = await mirrorEvents(dependencies, opened, input.providerJobId, signal);
+    if (progress !== null) await dependencies.jobs.recordObservation(input.jobId, { progress });
+    await mirrorCheckpoints(dependencies, opened, input.providerJobId, signal);
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.provider === undefined) throw error;
+    await noteTrouble(dependencies, input.jobId, error);
+    if (isPatient) throw retryable(error);
+    const message = `Events or checkpoints of the finished job could not be read, and are left out: ${error.message}`;
+    await dependencies.events.append(input.jobId, [
+      { sourceId: 'gateway:lists_unreadable', level: 'warn', type: 'message', message, data: { code: error.code } },
+    ]);
+  }
 }
 
 const isComplete = (job: RemoteJob): boolean => job.fineTunedModel !== null && job.resultFiles.length > 0;

@@ -150,6 +150,17 @@ describe('cleaning up', () => {
     expect((await clean()).failure).toMatchObject({ type: 'provider_unavailable', nonRetryable: false });
     setup.vendor.fail('deleteFile', refusal('provider_auth_error', 403));
     expect((await clean()).failure).toBeNull();
-    expect(await sources()).toEqual(['gateway:created', 'gateway:not_deleted_training']);
+    expect(await sources()).toEqual(['gateway:created', 'gateway:not_deleted_remote-training']);
+  });
+
+  it('deletes what an attempt left whose answer was lost, and asks nobody where nothing was ever sent', async () => {
+    for (const role of ['training', 'validation'] as const) {
+      await setup.dependencies.jobs.forgetRemoteFile(setup.jobId, role);
+    }
+    await clean();
+    expect(setup.vendor.called('findDatasets')).toBe(0);
+    await setup.dependencies.jobs.markUploadAttempted(setup.jobId);
+    await clean();
+    expect(setup.vendor.files.size).toBe(0);
   });
 });

@@ -2,6 +2,7 @@ import type { CleanInput, DatasetInput, Recorded, UploadedDataset } from '../src
 import { GatewayError } from '../src/domain/errors.js';
 import type { DatasetRole } from '../src/domain/job.js';
 import type { JsonValue } from '../src/domain/json.js';
+import type { FineTuningProvider } from '../src/domain/provider-port.js';
 import { safeText } from '../src/domain/safe-text.js';
 import { formatPreflightError, preflight } from '../src/datasets/index.js';
 import type { JobRow } from '../src/store/jobs.js';
@@ -64,6 +65,7 @@ export async function uploadDataset(dependencies: ActivityDependencies, input: D
   const already = opened.row.remoteFiles[input.role];
   if (already !== undefined) return { ...recorded, remoteFileId: already };
   const sizeBytes = await contentSize(dependencies, opened.row, input);
+  await jobs.markUploadAttempted(input.jobId);
   const remote = await whileHeartbeating(async (signal, heartbeat) => {
     const content = await fileStore.open(input.fileId);
     try {
@@ -96,38 +98,53 @@ export async function uploadDataset(dependencies: ActivityDependencies, input: D
   return { ...recorded, remoteFileId: remote.id };
 }
 
-/** Deletes what was uploaded for the job. What the provider refuses for good is told in an event, and stays. */
+/**
+ * Deletes what was uploaded for the job, also what an attempt left whose answer was lost. What the provider refuses for
+ * good is told in an event, and stays.
+ */
 export async function deleteRemote(dependencies: ActivityDependencies, input: CleanInput): Promise<void> {
   if (!input.remove) return;
+  const { uploadAttemptedAt, remoteFiles } = await dependencies.jobs.get(input.jobId);
+  const known = Object.values(remoteFiles);
+  if (uploadAttemptedAt === null && known.length === 0) return;
   const { row, provider } = await dependencies.openJob(input.jobId);
   await whileHeartbeating(async (signal) => {
-    for (const role of ROLES) {
-      const remoteFileId = row.remoteFiles[role];
-      if (remoteFileId === undefined) continue;
+    const found = uploadAttemptedAt === null ? [] : await findUploads(provider, row, signal);
+    for (const fileId of new Set([...known, ...found])) {
       try {
-        await provider.deleteFile(remoteFileId, signal);
+        await provider.deleteFile(fileId, signal);
       } catch (error) {
         if (!(error instanceof GatewayError) || error.retryable) throw error;
-        if (error.code !== 'provider_not_found') await tellNotDeleted(dependencies, row, role, error);
+        if (error.code !== 'provider_not_found') await tellNotDeleted(dependencies, row, fileId, error);
       }
-      await dependencies.jobs.forgetRemoteFile(row.id, role);
     }
+    for (const role of ROLES) await dependencies.jobs.forgetRemoteFile(row.id, role);
   });
+}
+
+/** None where the provider refuses to list them: what the row names is deleted all the same. */
+async function findUploads(provider: FineTuningProvider, row: JobRow, signal: AbortSignal): Promise<readonly string[]> {
+  try {
+    return (await provider.findDatasets(row.id, row.createdAt.toISOString(), signal)).map(({ id }) => id);
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.retryable) throw error;
+    return [];
+  }
 }
 
 async function tellNotDeleted(
   { events }: ActivityDependencies,
   row: JobRow,
-  role: DatasetRole,
+  fileId: string,
   error: GatewayError,
 ): Promise<void> {
   await events.append(row.id, [
     {
-      sourceId: `gateway:not_deleted_${role}`,
+      sourceId: `gateway:not_deleted_${fileId}`,
       level: 'warn',
       type: 'message',
-      message: `The ${role} file at ${row.provider} could not be deleted: ${error.message}`,
-      data: { provider_file_id: row.remoteFiles[role] ?? null, code: error.code },
+      message: `The file ${fileId} at ${row.provider} could not be deleted: ${error.message}`,
+      data: { provider_file_id: fileId, code: error.code },
     },
   ]);
 }

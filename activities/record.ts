@@ -9,9 +9,8 @@ export async function recordJob(dependencies: ActivityDependencies, input: Recor
   if (input.state.phase === 'cancelling') await jobs.markCancelRequested(input.jobId);
   const event = eventOf(input);
   if (event !== null) await events.append(input.jobId, [event]);
-  const recorded = await jobs.recordState(input.jobId, input.version, input.state);
-  if (isTerminal(recorded.status)) await jobs.recordObservation(input.jobId, { nextPollAt: null });
-  return recorded;
+  if (isTerminal(input.state.status)) await jobs.recordObservation(input.jobId, { nextPollAt: null });
+  return jobs.recordState(input.jobId, input.version, input.state);
 }
 
 function eventOf({ state }: RecordInput): NewJobEvent | null {

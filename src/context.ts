@@ -18,6 +18,7 @@ import { createProviders } from './providers/registry.js';
 import { createApiKeyRepository } from './store/api-keys.js';
 import { createDatabase } from './store/database.js';
 import { createFileRepository } from './store/files.js';
+import { createInstallationRepository } from './store/installation.js';
 import { createJobCheckpointsRepository } from './store/job-checkpoints.js';
 import { createJobEventsRepository } from './store/job-events.js';
 import { createJobSubmissionsRepository } from './store/job-submissions.js';
@@ -52,6 +53,8 @@ export interface Context {
   readonly workspaces: WorkspaceRepository;
   readonly gatewayKeys: GatewayKeyService;
   readonly virtualKeys: VirtualKeys;
+  /** Fails where the database was made with another master key: its secrets and job ids are that one's. */
+  requireSameMasterKey(): Promise<void>;
   createGateway(options: GatewayOptions): Express;
   /** Starts the workers and starts them anew whenever they end by themselves. */
   startWorkers(): RunningWorkers;
@@ -127,6 +130,14 @@ export async function createContext(
     gatewayKeys,
     virtualKeys,
 
+    async requireSameMasterKey() {
+      const claimed = await createInstallationRepository(database).claim('master_key_id', vault.keyId);
+      if (claimed === vault.keyId) return;
+      throw new Error(
+        'this database was made with another master key: set TUNESMITH_MASTER_KEY (or the file master-key in the home) to that one',
+      );
+    },
+
     createGateway({ isStopping, probes }) {
       const jobService = createJobService({
         jobs,
@@ -186,6 +197,7 @@ export async function createContext(
         openJob: createOpenJob({ jobs, virtualKeys, providers, vault }),
         reconcile: async () => {
           await files.removeExpired();
+          await virtualKeys.removeDeleted();
           return reconcile();
         },
         pollIntervalScale: config.pollIntervalScale,

@@ -175,8 +175,11 @@ export function describeProviderContract(contract: ProviderContract): void {
 
       it('deletes a file, and takes a file that is not there for deleted', async () => {
         const file = await vendor.uploadDataset(uploadInput(datasetBytes()), never);
+        const since = new Date().toISOString();
+        expect(await vendor.findDatasets(JOB_ID, since, never)).toContainEqual(file);
         await vendor.deleteFile(file.id, never);
         await vendor.deleteFile(file.id, never);
+        expect(await vendor.findDatasets(JOB_ID, since, never)).not.toContainEqual(file);
         expect((await vendor.uploadDataset(uploadInput(datasetBytes()), never)).id).not.toBe(file.id);
       });
     });

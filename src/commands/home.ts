@@ -2,14 +2,28 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Makes the home of an embedded start, for this user alone. */
+/** Makes the home of an embedded start, for this user alone. Fails with its path and what to do where it cannot be used. */
 export async function prepareHome(home: string): Promise<void> {
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    // The only test that holds for root and for read-only file systems too.
+    const probe = join(home, `.write-test.${randomBytes(6).toString('hex')}`);
+    await writeFile(probe, '', { flag: 'wx', mode: 0o600 });
+    await rm(probe);
+  } catch (error) {
+    const code = errorCode(error);
+    const why =
+      code === 'EEXIST' || code === 'ENOTDIR'
+        ? 'it, or a part of its path, is not a directory. Set TUNESMITH_HOME to a directory'
+        : `it cannot be written (${code ?? 'unknown reason'}). Let this user write there, or set TUNESMITH_HOME to another directory`;
+    throw new Error(`cannot use ${home} as the home: ${why}`, { cause: error });
+  }
 }
 
 /**
  * A secret kept in the home with mode 600, made at the first start. `made` says that this was it. The file is complete
- * or absent: a crash leaves no half of a key.
+ * or absent: a crash leaves no half of a key. An empty one was damaged by somebody else, and is never made anew: what was
+ * sealed with the secret that is lost would be lost with it.
  */
 export async function keptSecret(
   home: string,
@@ -18,7 +32,13 @@ export async function keptSecret(
 ): Promise<{ readonly value: string; readonly made: boolean }> {
   const path = join(home, name);
   const existing = await readText(path);
-  if (existing !== null && existing.trim() !== '') return { value: existing.trim(), made: false };
+  if (existing !== null) {
+    const value = existing.trim();
+    if (value !== '') return { value, made: false };
+    throw new Error(
+      `${path} is empty. Restore it from a backup; or, where its content is lost, delete it together with the data in ${home} to begin anew`,
+    );
+  }
   const value = make();
   await writeAtomically(path, `${value}\n`, 0o600);
   return { value, made: true };
@@ -52,9 +72,14 @@ async function readText(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
+    const code = errorCode(error);
+    if (code === 'ENOENT') return null;
+    throw new Error(`cannot read ${path} (${code ?? 'unknown reason'})`, { cause: error });
   }
+}
+
+function errorCode(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }
 
 async function writeAtomically(path: string, content: string, mode: number): Promise<void> {

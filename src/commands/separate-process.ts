@@ -2,10 +2,8 @@ import { loadConfig, type Config, type Secrets } from '../config/config.js';
 import { readEnvironment, type Environment } from '../config/env.js';
 import { createContext, type Context } from '../context.js';
 import { createLogger, type Logger } from '../observability/logger.js';
-import { migrate } from '../store/migrations/index.js';
-import { DEFAULT_WORKSPACE_ID } from '../store/workspaces.js';
 import { externalTemporal } from '../temporal/connection.js';
-import { retryUntilAvailable } from './retry.js';
+import { prepareDatabase } from './prepare-database.js';
 import { productVersion } from './version.js';
 
 /** Configuration and log of a gateway or a worker that runs by itself. */
@@ -41,12 +39,9 @@ export async function separateContext(
     },
     logger,
   );
-  await retryUntilAvailable(
-    async () => {
-      await migrate(context.database);
-      await context.workspaces.ensure({ id: DEFAULT_WORKSPACE_ID, name: 'default' });
-    },
-    (error) => logger.warn({ err: error }, 'waiting for the database'),
-  );
+  await prepareDatabase(context, {
+    apiKey: secrets.apiKey,
+    onWait: (error) => logger.warn({ why: error.message }, 'waiting for the database'),
+  });
   return context;
 }

@@ -8,7 +8,6 @@ import { listen } from '../http/server.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import type { LogLevel } from '../observability/logger.js';
 import { acquireHomeLock } from '../processes/home-lock.js';
-import { migrate } from '../store/migrations/index.js';
 import { DEFAULT_WORKSPACE_ID } from '../store/workspaces.js';
 import { installTemporalRuntime } from '../temporal/runtime.js';
 import { newGatewayKey } from '../vault/gateway-keys.js';
@@ -16,7 +15,7 @@ import { newMasterKey, parseMasterKey } from '../vault/vault.js';
 import { startChildren } from './children.js';
 import { keptSecret, prepareHome, removeReady, writeReady } from './home.js';
 import { createProgress } from './progress.js';
-import { retryUntilAvailable } from './retry.js';
+import { prepareDatabase } from './prepare-database.js';
 import { ensureSandboxKey } from './sandbox.js';
 import { stopSignal } from './stop-signal.js';
 import { productVersion } from './version.js';
@@ -28,6 +27,21 @@ const STOP_WITHIN_MS = 14_000;
 
 /** `tunesmith up`: everything on one machine, until SIGINT or SIGTERM. */
 export async function runUp(): Promise<void> {
+  const starting = new AbortController();
+  const stopped = stopSignal();
+  void stopped.then(() => {
+    starting.abort(new Error('stopped while starting'));
+    setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref();
+  });
+  try {
+    await runUntilStopped(stopped, starting.signal);
+  } catch (error) {
+    // Whoever stops a start has what they asked for.
+    if (!starting.signal.aborted) throw error;
+  }
+}
+
+async function runUntilStopped(stopped: Promise<NodeJS.Signals>, starting: AbortSignal): Promise<void> {
   const environment = readEnvironment();
   const { config, secrets } = loadConfig('up', environment);
   const { home } = config;
@@ -37,12 +51,6 @@ export async function runUp(): Promise<void> {
   const logger = await fileLogger(home, config.logLevel);
   installTemporalRuntime(logger);
   const progress = createProgress();
-  const starting = new AbortController();
-  const stopped = stopSignal();
-  void stopped.then(() => {
-    starting.abort(new Error('stopped while starting'));
-  });
-
   const version = productVersion();
   const masterKey = secrets.masterKey ?? parseMasterKey((await keptSecret(home, 'master-key', newMasterKey)).value);
   const apiKey =
@@ -52,7 +60,7 @@ export async function runUp(): Promise<void> {
   const log = (message: string): void => {
     logger.info(message);
   };
-  const children = await startChildren(config, environment, progress, log, starting.signal);
+  const children = await startChildren(config, environment, progress, log, starting);
   try {
     const context = await createContext(
       config,
@@ -67,16 +75,14 @@ export async function runUp(): Promise<void> {
       },
       logger,
     );
-    await retryUntilAvailable(
-      async () => {
-        await migrate(context.database);
-        await context.workspaces.ensure({ id: DEFAULT_WORKSPACE_ID, name: 'default' });
-        await context.gatewayKeys.ensure(apiKey.value, { workspaceId: DEFAULT_WORKSPACE_ID, name: 'admin' });
+    await prepareDatabase(context, {
+      apiKey: apiKey.value,
+      onWait: (error) => {
+        logger.warn({ why: error.message }, 'waiting for the database');
+        progress.step(`Waiting for the database: ${error.message}`);
       },
-      (error) => {
-        logger.warn({ err: error }, 'waiting for the database');
-      },
-    );
+      signal: starting,
+    });
     await ensureSandboxKey(context.virtualKeys, {
       workspaceId: DEFAULT_WORKSPACE_ID,
       emulatorsUrl: children.emulators.url,
@@ -113,8 +119,6 @@ export async function runUp(): Promise<void> {
     const signal = await stopped;
     logger.info({ signal }, 'stopping');
     progress.step('Stopping');
-    const deadline = setTimeout(() => process.exit(1), STOP_WITHIN_MS);
-    deadline.unref();
     stopping = true;
     await removeReady(home);
     await Promise.allSettled([server.close(DRAIN_MS), workers.stop()]);

@@ -3,9 +3,13 @@ import { LOG_LEVELS } from '../observability/logger.js';
 
 const MIB = 1024 * 1024;
 
-const port = z.coerce.number<string>('must be a port number').int('must be a whole number').min(0).max(65_535);
-const positive = z.coerce.number<string>('must be a number').positive();
-const bytes = z.coerce.number<string>('must be a number of bytes').int().positive();
+const POSITIVE = 'must be greater than 0';
+const WHOLE = 'must be a whole number';
+const PORT_RANGE = 'must be from 0 to 65535';
+const port = z.coerce.number<string>('must be a port number').int(WHOLE).min(0, PORT_RANGE).max(65_535, PORT_RANGE);
+const positive = z.coerce.number<string>('must be a number').positive(POSITIVE);
+const scale = positive.max(100, 'must be at most 100');
+const bytes = z.coerce.number<string>('must be a number of bytes').int(WHOLE).positive(POSITIVE);
 
 /** One variable: how it is read, its default, and what `docs/configuration.md` says of it. */
 interface Variable<Schema extends z.ZodType> {
@@ -66,12 +70,8 @@ export const VARIABLES = {
     '20',
     'Dispatch limit of each provider queue, held by the Temporal server; the same on all workers.',
   ),
-  POLL_INTERVAL_SCALE: variable(
-    positive.max(100).default(1),
-    '1',
-    'Multiplies every poll interval and back-off; tests use less.',
-  ),
-  ACTIVITY_TIMEOUT_SCALE: variable(positive.max(100).default(1), '1', 'Multiplies activity time-outs; tests use less.'),
+  POLL_INTERVAL_SCALE: variable(scale.default(1), '1', 'Multiplies every poll interval and back-off; tests use less.'),
+  ACTIVITY_TIMEOUT_SCALE: variable(scale.default(1), '1', 'Multiplies activity time-outs; tests use less.'),
   REMOTE_CLEANUP: variable(
     z.enum(['on_failure', 'always', 'never']).default('on_failure'),
     'on_failure',

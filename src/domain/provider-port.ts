@@ -140,6 +140,8 @@ export interface FineTuningProvider {
   canTune(model: string, signal: AbortSignal): Promise<Tunability>;
   /** Finds what an earlier attempt uploaded for this job and role, or uploads it. */
   uploadDataset(input: UploadInput, signal: AbortSignal): Promise<RemoteFile>;
+  /** What was uploaded for a job since then (ISO 8601), also by an attempt whose answer was lost. */
+  findDatasets(jobId: string, since: string, signal: AbortSignal): Promise<readonly RemoteFile[]>;
   deleteFile(fileId: string, signal: AbortSignal): Promise<void>;
   /** Jobs that carry the marker, oldest first. */
   findJobs(marker: JobMarker, signal: AbortSignal): Promise<readonly RemoteJob[]>;

@@ -1,7 +1,14 @@
 import type { Readable } from 'node:stream';
 import { GatewayError } from '../domain/errors.js';
 import type { Logger } from '../observability/logger.js';
-import { noSuchFile, type FileListQuery, type FilePage, type FileRepository, type FileRow } from '../store/files.js';
+import {
+  noSuchFile,
+  type FileListQuery,
+  type FilePage,
+  type FileRepository,
+  type FileRow,
+  type NewFile,
+} from '../store/files.js';
 import { newId } from '../store/new-id.js';
 import type { ByteRange, FileStore } from './file-store.js';
 
@@ -29,7 +36,10 @@ export interface FilesService {
   readonly maxFileBytes: number;
   /** Streams content in. Follow it with `commit` or `discard`. `payload_too_large`, `storage_full`, `storage_unavailable`. */
   stage(content: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StagedContent>;
-  /** Makes staged content a file. When that fails the content is discarded. */
+  /**
+   * Makes staged content a file. When that fails the content is discarded, unless the row may be there all the same:
+   * `database_unavailable`, whose message says so.
+   */
   commit(workspaceId: string, staged: StagedContent, description: FileDescription): Promise<FileRow>;
   discard(staged: StagedContent): Promise<void>;
   list(workspaceId: string, query: FileListQuery): Promise<FilePage>;
@@ -76,6 +86,30 @@ export function createFilesService({
     if (file === null) throw noSuchFile(id);
     return file;
   };
+  /** An insert whose answer was lost may have made the row: its bytes are deleted only where it surely did not. */
+  const insert = async (file: NewFile): Promise<FileRow> => {
+    try {
+      return await repository.insert(file);
+    } catch {
+      // Idempotent on the id, and it waits for an insert of the same id that is still under way.
+    }
+    try {
+      return await repository.insert(file);
+    } catch (error) {
+      const found = await repository.get(file.workspaceId, file.id).catch(() => 'unknown' as const);
+      if (found === 'unknown' || (found === null && isDatabaseAway(error))) {
+        logger.warn({ err: error, fileId: file.id }, 'whether the file was made is not known; its content is kept');
+        throw new GatewayError(
+          'database_unavailable',
+          'The database does not answer. Whether the file was made is not known: look for it in the list before you send it again.',
+          { cause: error },
+        );
+      }
+      if (found !== null) return found;
+      await deleteContent(file.id);
+      throw error;
+    }
+  };
   return {
     maxFileBytes,
     async stage(content, signal) {
@@ -85,11 +119,11 @@ export function createFilesService({
     async commit(workspaceId, staged, description) {
       try {
         checkDescription(staged, description);
-        return await repository.insert({ ...staged, workspaceId, ...description });
       } catch (error) {
         await deleteContent(staged.id);
         throw error;
       }
+      return insert({ ...staged, workspaceId, ...description });
     },
     discard: (staged) => deleteContent(staged.id),
     async list(workspaceId, query) {
@@ -120,6 +154,10 @@ export function checkFilename(filename: string, purpose: UploadPurpose): void {
   if (purpose === 'fine-tune' && !filename.toLowerCase().endsWith('.jsonl')) {
     throw new GatewayError('invalid_file_format', 'Invalid file format for Fine-Tuning API. Must be .jsonl');
   }
+}
+
+function isDatabaseAway(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'database_unavailable';
 }
 
 function checkDescription(staged: StagedContent, { filename, purpose }: FileDescription): void {

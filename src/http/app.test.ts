@@ -209,6 +209,15 @@ describe('JSON bodies', () => {
     expect((await post(text)).status).toBe(400);
   });
 
+  test.each(['{"__proto__": 1}', '{"a": [{"b": {"__proto__": {"c": 1}}}]}', '{"\\u005f_proto__": null}'])(
+    'the key __proto__, which would be lost, is 400 and named: %s',
+    async (text) => {
+      const answer = await post(text);
+      expect(answer.status).toBe(400);
+      expect(answer.json.error).toMatchObject({ message: expect.stringContaining("'__proto__'") });
+    },
+  );
+
   test('bytes that are no UTF-8 are 400', async () => {
     expect((await post(Uint8Array.of(0x7b, 0xff, 0x7d))).status).toBe(400);
   });

@@ -4,6 +4,7 @@ import { GatewayError } from '../domain/errors.js';
 import type { Logger } from '../observability/logger.js';
 import { createAuthentication, type GatewayKeys } from './auth.js';
 import { createErrorHandler } from './error-handler.js';
+import { checkProtocol } from './check-protocol.js';
 import { notOurs } from './not-ours.js';
 import { createRequestLog } from './request-log.js';
 
@@ -32,6 +33,7 @@ export function createApp(dependencies: AppDependencies): Express {
       contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
     }),
   );
+  app.use(checkProtocol);
   for (const router of publicRouters) app.use(router);
   app.use((request, response, next) => {
     response.set('Cache-Control', 'no-store');

@@ -15,7 +15,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
  * Reads the body as a JSON object into `request.body`. 400 `invalid_json` with line and column, 413 `payload_too_large`,
- * 415 `unsupported_media_type`. What no jsonb column could hold (U+0000, lone surrogates) and deep nesting are 400 here.
+ * 415 `unsupported_media_type`. What no jsonb column could hold (U+0000, lone surrogates),
+ * the key `__proto__` and deep nesting are 400 here.
  */
 export function jsonBody(options: JsonBodyOptions = {}): RequestHandler {
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
@@ -107,10 +108,17 @@ function checkStorable(root: object): void {
         throw new GatewayError('invalid_request', `The body is nested deeper than ${MAX_DEPTH} levels.`);
       for (const [key, item] of Object.entries(value)) {
         checkText(key);
+        checkKey(key);
         pending.push({ value: item, depth: depth + 1 });
       }
     }
   }
+}
+
+/** Copies of an object lose a key of this name, in our code and in libraries: it would be ignored in silence. */
+function checkKey(key: string): void {
+  if (key !== '__proto__') return;
+  throw new GatewayError('invalid_request', `The body must not contain the key '${key}'.`, { param: key });
 }
 
 function checkText(text: string): void {

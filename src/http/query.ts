@@ -34,6 +34,10 @@ function queryValues(request: Request, deepObjects: readonly string[]): Record<s
       throw new GatewayError('invalid_request', 'A query parameter contains the character U+0000.');
     }
     const [, base = '', key = ''] = /^([^[\]]+)\[(.*)\]$/s.exec(name) ?? [];
+    if (name === '__proto__' || key === '__proto__') {
+      // Objects lose a key of this name.
+      throw new GatewayError('invalid_request', `'${name}' cannot be a query parameter.`, { param: name });
+    }
     const isDeep = deepObjects.includes(base);
     const target = isDeep ? base : name;
     const known = values.get(target);

@@ -5,6 +5,10 @@ import type { Logger } from '../observability/logger.js';
 /** nginx's word for a client that went away before its answer. */
 const CLIENT_CLOSED_REQUEST = 499;
 
+export function newRequestId(): string {
+  return `req_${randomBytes(12).toString('hex')}`;
+}
+
 /**
  * Gives each request its id, puts it on the answer, and writes one line when the answer is done. A client's own `x-request-id` is not
  * taken over. No header, query or body is logged.
@@ -13,7 +17,7 @@ export function createRequestLog(logger: Logger): RequestHandler {
   return (request, response, next) => {
     const startedAt = performance.now();
     const { method, path } = request;
-    request.requestId = `req_${randomBytes(12).toString('hex')}`;
+    request.requestId = newRequestId();
     response.set('x-request-id', request.requestId);
     response.once('close', () => {
       const status = response.writableFinished ? response.statusCode : CLIENT_CLOSED_REQUEST;

@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Express } from 'express';
+import type { Logger } from '../observability/logger.js';
+import { answerConnectionErrors } from './connection-errors.js';
 
 export interface RunningServer {
   /** Base address, without a slash at the end. */
@@ -9,14 +11,26 @@ export interface RunningServer {
   close(drainMs: number): Promise<void>;
 }
 
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Told of connections that are refused before they are a request. */
+  readonly logger?: Logger;
+}
+
 /** A slow upload is legal; slow headers are not. */
 const HEADERS_TIMEOUT_MS = 30_000;
 /** Nobody sends or reads: the connection, and what an upload has stored so far, are given up. */
 const IDLE_TIMEOUT_MS = 120_000;
 
 /** Listens. Port 0 takes a free one. Fails with a message that names the port and what to set. */
-export async function listen(app: Express, options: { host: string; port: number }): Promise<RunningServer> {
-  const server = createServer({ requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: 65_000 }, app);
+export async function listen(app: Express, options: ListenOptions): Promise<RunningServer> {
+  const server = createServer(
+    // The app refuses a request without Host itself, in our envelope.
+    { requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: 65_000, requireHostHeader: false },
+    app,
+  );
+  answerConnectionErrors(server, app, options.logger);
   server.setTimeout(IDLE_TIMEOUT_MS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(explain(error, options)));
@@ -25,7 +39,7 @@ export async function listen(app: Express, options: { host: string; port: number
   return { url: urlOf(server, options.host), close: (drainMs) => close(server, drainMs) };
 }
 
-function explain(error: Error, { host, port }: { host: string; port: number }): Error {
+function explain(error: Error, { host, port }: ListenOptions): Error {
   const code = 'code' in error ? error.code : undefined;
   if (code === 'EADDRINUSE') {
     return new Error(`port ${port} on ${host} is taken: set PORT to another one, or to 0 for a free one`, {

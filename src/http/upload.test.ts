@@ -170,18 +170,18 @@ describe('an upload', () => {
     expect(await rows()).toBe(0);
   });
 
-  test('whose row cannot be written leaves no content', async () => {
+  test('whose row is refused leaves no content', async () => {
     await start({
       wrapRepository: (repository) => ({
         ...repository,
-        insert: () => Promise.reject(new GatewayError('database_unavailable', 'The database does not answer.')),
+        insert: () => Promise.reject(new Error('refused')),
       }),
     });
     const form = new FormData();
     form.append('purpose', 'fine-tune');
     form.append('file', new Blob(['{}\n']), 'a.jsonl');
     const answer = await gateway.call('POST', '/v1/files', { body: form });
-    expect(answer).toMatchObject({ status: 503, json: { error: { code: 'database_unavailable' } } });
+    expect(answer).toMatchObject({ status: 500, json: { error: { code: 'internal_error' } } });
     expect(await gateway.storedFiles()).toEqual([]);
   });
 });

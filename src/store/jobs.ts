@@ -141,9 +141,9 @@ export function createJobsRepository(database: Database) {
         query = query.where(sql<boolean>`(created_at, id) < (${page.after.createdAt}, ${page.after.id})`);
       }
       if (page.metadata === null) {
-        query = query.where(sql<boolean>`coalesce(request -> 'metadata', '{}'::jsonb) = '{}'::jsonb`);
+        query = query.where(sql<boolean>`coalesce(request::jsonb -> 'metadata', '{}'::jsonb) = '{}'::jsonb`);
       } else if (page.metadata !== undefined) {
-        query = query.where(sql<boolean>`request -> 'metadata' @> ${JSON.stringify(page.metadata)}::jsonb`);
+        query = query.where(sql<boolean>`request::jsonb -> 'metadata' @> ${JSON.stringify(page.metadata)}::jsonb`);
       }
       const rows = await query.execute();
       return { rows: rows.slice(0, page.limit), hasMore: rows.length > page.limit };
@@ -183,11 +183,11 @@ export function createJobsRepository(database: Database) {
       });
     },
 
-    /** Writes what was seen at the provider; keys that are absent stay as they are. */
+    /** Writes what was seen at the provider while the job is open; keys that are absent stay as they are. */
     async recordObservation(id: string, seen: Partial<JobObservation>): Promise<void> {
       const changes = observationColumns(seen);
       if (Object.keys(changes).length === 0) return;
-      await database.updateTable('jobs').set(changes).where('id', '=', id).execute();
+      await database.updateTable('jobs').set(changes).where('id', '=', id).where(OPEN).execute();
     },
 
     /** Notes that the provider cannot be reached, keeping the first time. */
@@ -198,6 +198,16 @@ export function createJobsRepository(database: Database) {
           ...observationColumns(seen),
           providerUnreachableSince: sql`coalesce(provider_unreachable_since, ${NOW_MS})`,
         })
+        .where('id', '=', id)
+        .where(OPEN)
+        .execute();
+    },
+
+    /** Noted before the first byte goes out: from here on the provider may have a file that no row names. */
+    async markUploadAttempted(id: string): Promise<void> {
+      await database
+        .updateTable('jobs')
+        .set({ uploadAttemptedAt: sql`coalesce(upload_attempted_at, ${NOW_MS})` })
         .where('id', '=', id)
         .execute();
     },
@@ -324,6 +334,7 @@ async function lockVirtualKey(transaction: Transaction<Tables>, job: NewJob): Pr
     .select('id')
     .where('id', '=', job.virtualKeyId)
     .where('workspaceId', '=', job.workspaceId)
+    .where('deletedAt', 'is', null)
     .forShare()
     .executeTakeFirst();
   if (key !== undefined) return;

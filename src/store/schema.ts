@@ -42,6 +42,8 @@ export interface VirtualKeysTable {
   sealedSettings: Buffer;
   createdAt: Now;
   updatedAt: Now;
+  /** Gone for callers and for new jobs, and kept for the jobs that still need it. */
+  deletedAt: Date | null;
 }
 
 export interface FilesTable {
@@ -90,6 +92,7 @@ export interface JobsTable {
   cancelRequestedAt: Date | null;
 
   // Submit's and upload's.
+  uploadAttemptedAt: Date | null;
   submitAttemptedAt: Date | null;
   providerJobId: string | null;
   submittedAt: Date | null;

@@ -31,6 +31,7 @@ export interface VirtualKeyRepository {
   /** Null where the slug is taken in the workspace. */
   insert(key: NewVirtualKey): Promise<VirtualKeyRow | null>;
   get(workspaceId: string, slug: string): Promise<VirtualKeyRow | null>;
+  /** One that was deleted too, as long as jobs need it. */
   getById(id: string): Promise<VirtualKeyRow | null>;
   /** Oldest first. */
   list(workspaceId: string): Promise<readonly VirtualKeyRow[]>;
@@ -43,9 +44,24 @@ export interface VirtualKeyRepository {
     slug: string,
     change: (row: VirtualKeyRow) => VirtualKeyChange,
   ): Promise<VirtualKeyRow | null>;
-  /** False where there is none. `virtual_key_in_use` while open jobs use it, unless `force`. */
+  /**
+   * False where there is none. `virtual_key_in_use` while open jobs use it, unless `force`. What jobs still need is kept for
+   * them alone, until `removeDeleted`.
+   */
   delete(workspaceId: string, slug: string, options: { readonly force: boolean }): Promise<boolean>;
+  /** Removes deleted keys that no job needs any more; answers how many. */
+  removeDeleted(): Promise<number>;
 }
+
+/**
+ * No open job uses the key, and none that ended within a day has left files at the provider: those are deleted after the
+ * job's end, with the same credentials.
+ */
+const unneeded = sql<boolean>`NOT EXISTS (
+  SELECT FROM jobs
+  WHERE jobs.virtual_key_id = virtual_keys.id
+    AND (jobs.status NOT IN ('succeeded', 'failed', 'cancelled')
+      OR (jobs.remote_files <> '{}' AND jobs.updated_at > now() - interval '1 day')))`;
 
 /** Virtual keys; their credentials come in and go out sealed. */
 export function createVirtualKeyRepository(database: Database): VirtualKeyRepository {
@@ -54,7 +70,7 @@ export function createVirtualKeyRepository(database: Database): VirtualKeyReposi
       const row = await database
         .insertInto('virtualKeys')
         .values({ ...columns, settings: JSON.stringify(settings) })
-        .onConflict((conflict) => conflict.columns(['workspaceId', 'slug']).doNothing())
+        .onConflict((conflict) => conflict.columns(['workspaceId', 'slug']).where('deletedAt', 'is', null).doNothing())
         .returningAll()
         .executeTakeFirst();
       return row ?? null;
@@ -65,6 +81,7 @@ export function createVirtualKeyRepository(database: Database): VirtualKeyReposi
         .selectAll()
         .where('workspaceId', '=', workspaceId)
         .where('slug', '=', slug)
+        .where('deletedAt', 'is', null)
         .executeTakeFirst();
       return row ?? null;
     },
@@ -76,6 +93,7 @@ export function createVirtualKeyRepository(database: Database): VirtualKeyReposi
         .selectFrom('virtualKeys')
         .selectAll()
         .where('workspaceId', '=', workspaceId)
+        .where('deletedAt', 'is', null)
         .orderBy('createdAt')
         .orderBy('id')
         .execute();
@@ -87,6 +105,7 @@ export function createVirtualKeyRepository(database: Database): VirtualKeyReposi
           .selectAll()
           .where('workspaceId', '=', workspaceId)
           .where('slug', '=', slug)
+          .where('deletedAt', 'is', null)
           .forUpdate()
           .executeTakeFirst();
         if (row === undefined) return null;
@@ -118,6 +137,7 @@ export function createVirtualKeyRepository(database: Database): VirtualKeyReposi
           .select('id')
           .where('workspaceId', '=', workspaceId)
           .where('slug', '=', slug)
+          .where('deletedAt', 'is', null)
           .forUpdate()
           .executeTakeFirst();
         if (row === undefined) return false;
@@ -130,13 +150,26 @@ export function createVirtualKeyRepository(database: Database): VirtualKeyReposi
         if (count > 0 && !force) {
           throw new GatewayError(
             'virtual_key_in_use',
-            `The virtual key '${slug}' is used by ${count} open ${count === 1 ? 'job' : 'jobs'}. Cancel or wait for them, or delete with ?force=true; they cannot be observed after that.`,
+            `The virtual key '${slug}' is used by ${count} open ${count === 1 ? 'job' : 'jobs'}. Cancel or wait for them, or delete with ?force=true: no new job can use it then, and its credentials are kept until ${count === 1 ? 'that one has' : 'those have'} ended.`,
             { param: 'slug' },
           );
         }
-        await transaction.deleteFrom('virtualKeys').where('id', '=', row.id).execute();
+        await transaction
+          .updateTable('virtualKeys')
+          .set({ deletedAt: sql<Date>`clock_timestamp()`, isDefault: false })
+          .where('id', '=', row.id)
+          .execute();
+        await transaction.deleteFrom('virtualKeys').where('id', '=', row.id).where(unneeded).execute();
         return true;
       });
+    },
+    async removeDeleted() {
+      const removed = await database
+        .deleteFrom('virtualKeys')
+        .where('deletedAt', 'is not', null)
+        .where(unneeded)
+        .executeTakeFirst();
+      return Number(removed.numDeletedRows);
     },
   };
 }

@@ -11,6 +11,8 @@ export interface SealContext {
 }
 
 export interface Vault {
+  /** Names the master key without telling anything of it. */
+  readonly keyId: string;
   /** Seals a JSON value for one row of one workspace. */
   seal(value: JsonValue, context: SealContext): Buffer;
   /** `credentials_unreadable` for another master key, another row or workspace, and for bytes that were changed. */
@@ -39,6 +41,7 @@ export function createVault(masterKey: Uint8Array): Vault {
   const key = derive('seal');
   const keyId = createHash('sha256').update(derive('key-id')).digest().subarray(0, KEY_ID_BYTES);
   return {
+    keyId: keyId.toString('hex'),
     derive,
     seal(value, context) {
       const nonce = randomBytes(NONCE_BYTES);

@@ -46,11 +46,16 @@ export interface VirtualKeys {
   get(workspaceId: string, slug: string): Promise<VirtualKeyRow>;
   /** New credentials hold at once, for open jobs too: they refer to the key by its id. */
   update(workspaceId: string, slug: string, patch: VirtualKeyPatch): Promise<VirtualKeyRow>;
-  /** `virtual_key_not_found`, `virtual_key_in_use`. */
+  /**
+   * `virtual_key_not_found`; `virtual_key_in_use` while open jobs use it, unless `force`: then it is gone for every caller and
+   * every new job, and kept for those jobs until they have ended and what they uploaded is cleaned up.
+   */
   delete(workspaceId: string, slug: string, options: { readonly force: boolean }): Promise<void>;
+  /** Removes deleted keys that no job needs any more; answers how many. Called from time to time. */
+  removeDeleted(): Promise<number>;
   /** The key named in a request, with or without `@`: `unknown_virtual_key` where there is none. */
   resolve(workspaceId: string, slug: string): Promise<ResolvedVirtualKey>;
-  /** The key of a job: `virtual_key_not_found` where it was deleted by force. */
+  /** The key of a job, one that was deleted under it too; `virtual_key_not_found` where there is none. */
   resolveById(id: string): Promise<ResolvedVirtualKey>;
   /** Makes the key with this slug, or gives the one there the settings: an embedded start points its sandbox anew each time. */
   ensure(workspaceId: string, input: VirtualKeyInput & { readonly slug: string }): Promise<VirtualKeyRow>;
@@ -151,6 +156,7 @@ export function createVirtualKeys({ repository, vault, providers }: VirtualKeysD
     async delete(workspaceId, slug, options) {
       if (!(await repository.delete(workspaceId, slug, options))) notFound(slug);
     },
+    removeDeleted: () => repository.removeDeleted(),
     async resolve(workspaceId, slug) {
       const name = slug.replace(/^@/, '');
       const row = SLUG.test(name) ? await repository.get(workspaceId, name) : null;

@@ -66,6 +66,16 @@ it('lists every problem of the configuration of up at once, and starts nothing',
   expect(output).not.toContain('pass-word');
 });
 
+it('stops at once, and well, while it waits for a database', async () => {
+  const waiting = startProcess(['up'], {
+    TUNESMITH_HOME: home,
+    DATABASE_URL: 'postgres://u@127.0.0.1:1/x',
+    ...{ PORT: '0', TEMPORAL_PORT: '0', TEMPORAL_UI_PORT: '0', EMULATORS_PORT: '0' },
+  });
+  await outputOf(waiting, /Waiting for the database/);
+  expect(await waiting.stop()).toMatchObject({ code: 0 });
+});
+
 it('runs emulators without any configuration, and ends them with 0', async () => {
   const emulators = startProcess(['emulators', '--port', '0', '--journal', home]);
   const [, url = ''] = await outputOf(emulators, /listen on (http:\S+)/);

@@ -7,12 +7,13 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/store/em
 import type { EmbeddedTemporal } from '../../src/temporal/embedded.js';
 import { startOwnEmulators, type EmulatorControl } from '../support/emulator-control.js';
 import { createGatewayClient, type GatewayClient, type Job } from '../support/gateway-client.js';
-import { outputOf, startProcess, type RunningProcess } from '../support/running-process.js';
+import { outputOf, runToEnd, startProcess, type RunningProcess } from '../support/running-process.js';
 import { newHome } from '../support/running-system.js';
 import { startTestTemporal } from '../support/temporal.js';
 import { until } from '../support/until.js';
 
 let home: string;
+let environment: Readonly<Record<string, string>>;
 let postgres: EmbeddedPostgres;
 let temporal: EmbeddedTemporal;
 let connection: Connection;
@@ -33,7 +34,7 @@ beforeAll(async () => {
     startOwnEmulators(),
   ]);
   await mkdir(join(home, 'files'));
-  const environment = {
+  environment = {
     DATABASE_URL: postgres.databaseUrl,
     TEMPORAL_ADDRESS: temporal.address,
     FILE_STORE: `file:${join(home, 'files')}`,
@@ -87,6 +88,13 @@ const sameMoment = (id: string): Promise<readonly [Job, unknown]> =>
   });
 
 describe('on a Temporal server started apart', () => {
+  it.each(['gateway', 'worker'])('a %s with another master key refuses to start', async (command) => {
+    const otherKey = { ...environment, TUNESMITH_MASTER_KEY: randomBytes(32).toString('base64') };
+    const { code, output } = await runToEnd([command], otherKey);
+    expect(code).toBe(1);
+    expect(output).toContain('another master key');
+  });
+
   it('the status query agrees with GET, from the beginning to the end', async () => {
     const job = await runningJob(6);
     const [now, view] = await sameMoment(job.id);

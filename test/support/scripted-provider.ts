@@ -105,6 +105,10 @@ export function createScriptedProvider(capabilities: { readonly listDelayMs?: nu
       scripted.files.set(id, text);
       return { id };
     },
+    async findDatasets(jobId, _since, signal) {
+      await called('findDatasets', jobId, signal);
+      return [...scripted.files.keys()].map((id) => ({ id }));
+    },
     async deleteFile(fileId, signal) {
       await called('deleteFile', fileId, signal);
       if (!scripted.files.delete(fileId)) throw refusal('provider_not_found', 404);

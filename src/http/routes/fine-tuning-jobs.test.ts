@@ -298,6 +298,8 @@ describe('bad input', () => {
     ['after=ftjob-none', 'after'],
     ['order=asc', 'order'],
     ['metadata=team', 'metadata'],
+    ['metadata[__proto__]=x', 'metadata[__proto__]'],
+    ['__proto__=x', '__proto__'],
   ])('in a list: %s', async (query, param) => {
     expect(await call('GET', `${JOBS}?${query}`)).toMatchObject({ status: 400, body: { error: { param } } });
   });

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { acceptedState } from '../../domain/job.js';
+import { createJobsRepository, type NewJob } from '../../store/jobs.js';
 import { startTestGateway, WORKSPACE, type TestGateway } from '../test-support/test-gateway.js';
 
 const SECRET = 'sk-canary-vk-0123456789abcdef';
@@ -35,6 +37,26 @@ const openJob = (id: string, virtualKeyId: string, slug: string) =>
       remoteFiles: '{}',
     })
     .execute();
+
+const newJob = (id: string, virtualKeyId: string): NewJob => ({
+  id,
+  workspaceId: WORKSPACE,
+  apiKeyId: 'key_1',
+  provider: 'openai',
+  virtualKeyId,
+  virtualKeySlug: 'any',
+  sandbox: false,
+  request: {
+    model: 'm',
+    trainingFile: 'file-x',
+    method: { type: 'supervised', hyperparameters: {} },
+    seed: 1,
+    seedGiven: false,
+  },
+  requestHash: id,
+  idempotencyKey: null,
+  sealedOptions: null,
+});
 
 describe('creating a virtual key', () => {
   test("answers in Portkey's shape, in both of its forms, without the credentials", async () => {
@@ -187,7 +209,58 @@ describe('a virtual key', () => {
       status: 200,
       json: { slug: 'busy', deleted: true },
     });
-    expect((await gateway.call('DELETE', '/v1/virtual-keys/busy')).status).toBe(404);
+    for (const [method, body] of [['GET'], ['DELETE'], ['PUT', { name: 'x' }]] as const) {
+      expect((await gateway.call(method, '/v1/virtual-keys/busy', { body })).status).toBe(404);
+    }
+    const listed = await gateway.call('GET', '/v1/virtual-keys');
+    expect(JSON.stringify(listed.json['data'])).not.toContain('"busy"');
+    await expect(gateway.virtualKeys.resolve(WORKSPACE, 'busy')).rejects.toMatchObject({ code: 'unknown_virtual_key' });
+  });
+
+  test('that was deleted by force serves its open jobs to their end, and no other', async () => {
+    const { json } = await create({ slug: 'parting' });
+    const id = String(json['id']);
+    const resolved = () => gateway.virtualKeys.resolveById(id);
+    await openJob('ftjob-parting', id, 'parting');
+    await gateway.call('DELETE', '/v1/virtual-keys/parting?force=true');
+    expect((await resolved()).settings).toEqual({ key: SECRET });
+
+    const again = await create({ slug: 'parting', key: 'sk-second' });
+    expect(again.status).toBe(200);
+    expect(again.json['id']).not.toBe(id);
+    expect((await gateway.virtualKeys.resolve(WORKSPACE, 'parting')).settings).toEqual({ key: 'sk-second' });
+    const jobs = createJobsRepository(gateway.testDatabase.database);
+    await expect(
+      jobs.insert(newJob('ftjob-late', id), {
+        sameWithinMs: null,
+        state: acceptedState(),
+        firstEvent: { sourceId: 'gateway:created', level: 'info', type: 'message', message: 'Created', data: {} },
+        stillWanted: () => true,
+      }),
+    ).rejects.toMatchObject({ code: 'unknown_virtual_key' });
+
+    await gateway.virtualKeys.removeDeleted();
+    expect((await resolved()).settings).toEqual({ key: SECRET });
+    await gateway.testDatabase.database
+      .updateTable('jobs')
+      .set({ status: 'failed', finishedAt: new Date(), remoteFiles: '{"training":"file-1"}' })
+      .where('id', '=', 'ftjob-parting')
+      .execute();
+    expect(await gateway.virtualKeys.removeDeleted(), 'its upload is not cleaned up yet').toBe(0);
+    expect((await resolved()).settings).toEqual({ key: SECRET });
+    await gateway.testDatabase.database
+      .updateTable('jobs')
+      .set({ remoteFiles: '{}' })
+      .where('id', '=', 'ftjob-parting')
+      .execute();
+    expect(await gateway.virtualKeys.removeDeleted()).toBe(1);
+    await expect(resolved()).rejects.toMatchObject({ code: 'virtual_key_not_found' });
+    expect((await gateway.call('GET', '/v1/virtual-keys/parting')).json).toMatchObject({ id: again.json['id'] });
+  });
+
+  test('that no open job uses is removed at once, by force too', async () => {
+    const { json } = await create({ slug: 'idle' });
+    expect((await gateway.call('DELETE', '/v1/virtual-keys/idle?force=true')).status).toBe(200);
     await expect(gateway.virtualKeys.resolveById(String(json['id']))).rejects.toMatchObject({
       code: 'virtual_key_not_found',
     });

@@ -104,6 +104,17 @@ describe('the body of a create', () => {
     });
   });
 
+  it.each(['stream', 'constructor', 'toString', 'Role_arn'])(
+    'refuses the unknown field %s, also where it is empty',
+    (field) => {
+      for (const value of [null, '']) {
+        expect(() => parseCreateJob({ ...minimal, [field]: value })).toThrow(
+          expect.objectContaining({ code: 'unknown_parameter', param: field }),
+        );
+      }
+    },
+  );
+
   it('reads the deprecated hyperparameters as those of a supervised job', () => {
     const deprecated = parseCreateJob({ ...minimal, hyperparameters: { n_epochs: 3 } });
     expect(deprecated.method).toEqual({ type: 'supervised', hyperparameters: { nEpochs: 3 } });

@@ -91,13 +91,27 @@ export const createJobBody = z.looseObject({
 });
 
 const OWN_KEYS = new Set([...Object.keys(openAiFields), 'portkey_options', 'provider_options']);
+/**
+ * Portkey's documented fields for some providers: its typed clients must fill them, and send them empty where they do not
+ * apply. @see `JobCreateBody` of portkey-ai 3.1.0 and Portkey's create reference (read 2026-11-23)
+ */
+const MAY_BE_BLANK = new Set([
+  ...OWN_KEYS,
+  'model_type',
+  'job_name',
+  'role_arn',
+  'output_file',
+  'output_file_id',
+  'customization_type',
+]);
 type WireHyperparameters = z.output<typeof reinforcementHyperparameters> & z.output<typeof dpoHyperparameters>;
 
 /**
  * A parsed create. Fails with 400 `invalid_request` or `unknown_parameter` and `param` as a path. `""` and null in
- * optional fields count as absent: typed clients send them.
+ * optional fields that are known count as absent: typed clients send them.
  */
 export function parseCreateJob(body: unknown): CreateJobRequest {
+  checkBlanks(body);
   const parsed = parseInput(createJobBody, withoutBlanks(body));
   const extras = Object.entries(parsed).filter(([key]) => !OWN_KEYS.has(key));
   const integrations = (parsed.integrations ?? []).map(toIntegration);
@@ -214,12 +228,25 @@ const PRUNED_INSIDE: Readonly<Record<string, true>> = {
   provider_options: true,
 };
 
+/** A field that nobody knows is no less unknown for being empty. */
+function checkBlanks(body: unknown): void {
+  if (typeof body !== 'object' || body === null) return;
+  const unknown = Object.entries(body).find(([key, value]) => isBlank(value) && !MAY_BE_BLANK.has(key));
+  if (unknown === undefined) return;
+  const [param] = unknown;
+  throw new GatewayError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
+}
+
+function isBlank(value: unknown): boolean {
+  return value === null || value === '';
+}
+
 function withoutBlanks(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutBlanks);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([, member]) => member !== null && member !== '')
+      .filter(([, member]) => !isBlank(member))
       .map(([key, member]) => [key, Object.hasOwn(PRUNED_INSIDE, key) ? withoutBlanks(member) : member]),
   );
 }

@@ -40,6 +40,7 @@ function rowOf(request: Partial<JobRequest> = {}, change: Partial<JobRow> = {}):
     replacedRunIds: [],
     workflowStartedAt: null,
     cancelRequestedAt: null,
+    uploadAttemptedAt: null,
     submitAttemptedAt: null,
     providerJobId: null,
     submittedAt: null,

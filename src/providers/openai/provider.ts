@@ -1,13 +1,29 @@
 import OpenAI, { toStreamingFile } from 'openai';
 import { GatewayError } from '../../domain/errors.js';
-import type { FineTuningProvider, JobMarker, RemoteEvent, RemoteJob, UploadInput } from '../../domain/provider-port.js';
+import type {
+  FineTuningProvider,
+  JobMarker,
+  RemoteEvent,
+  RemoteFile,
+  RemoteJob,
+  UploadInput,
+} from '../../domain/provider-port.js';
 import { createOpenAICaller, type CallOptions, type ClientOptions } from '../shared/openai-call.js';
 import { toRemoteCheckpoint, toRemoteEvent } from '../shared/openai-fine-tuning.js';
 import { plainCsv } from '../shared/openai-results.js';
 import { countedContent, isBefore, isEarlierUpload, remoteFileName } from './dataset.js';
 import { carriesMarker, MARKER_KEY, toCreateBody, toJob, trainsOnMarkedFile, tunability } from './map.js';
 import { OPENAI_BASE_URL, type OpenAISettings } from './settings.js';
-import { checkpointReply, deletedReply, eventReply, fileReply, jobReply, modelReply, type JobReply } from './wire.js';
+import {
+  checkpointReply,
+  deletedReply,
+  eventReply,
+  fileReply,
+  jobReply,
+  modelReply,
+  type FileReply,
+  type JobReply,
+} from './wire.js';
 
 const READ_TIMEOUT_MS = 30_000;
 /** Shorter than the submit activity's start-to-close time-out of 60 s, so that its outcome is always ours to report. */
@@ -57,15 +73,22 @@ export function createOpenAIProvider(
   const caller = createOpenAICaller({ vendor: 'OpenAI', provider: 'openai', secrets: [settings.apiKey] });
   const reading = (signal: AbortSignal): CallOptions => ({ kind: 'read', timeoutMs: READ_TIMEOUT_MS, signal });
 
-  const findUpload = async (input: UploadInput, fileName: string, signal: AbortSignal): Promise<string | null> => {
+  /** Files that are not older than `since`, newest first. */
+  async function* filesSince(since: string, signal: AbortSignal): AsyncGenerator<FileReply> {
     const pages = caller.pages(fileReply, reading(signal), (after, options) =>
       client.get('/files', { ...options, query: { purpose: 'fine-tune', order: 'desc', limit: PAGE_SIZE, after } }),
     );
     for await (const page of pages) {
       for (const file of page) {
-        if (isBefore(file, input.since)) return null;
-        if (isEarlierUpload(file, fileName, input.sizeBytes)) return file.id;
+        if (isBefore(file, since)) return;
+        yield file;
       }
+    }
+  }
+
+  const findUpload = async (input: UploadInput, fileName: string, signal: AbortSignal): Promise<string | null> => {
+    for await (const file of filesSince(input.since, signal)) {
+      if (isEarlierUpload(file, fileName, input.sizeBytes)) return file.id;
     }
     return null;
   };
@@ -148,6 +171,15 @@ export function createOpenAIProvider(
       const fileName = remoteFileName(input.jobId, input.role);
       const earlier = await findUpload(input, fileName, signal);
       return { id: earlier ?? (await upload(input, fileName, signal)) };
+    },
+
+    async findDatasets(jobId, since, signal) {
+      const names: readonly unknown[] = [remoteFileName(jobId, 'training'), remoteFileName(jobId, 'validation')];
+      const found: RemoteFile[] = [];
+      for await (const file of filesSince(since, signal)) {
+        if (names.includes(file.filename)) found.push({ id: file.id });
+      }
+      return found;
     },
 
     async deleteFile(fileId, signal) {

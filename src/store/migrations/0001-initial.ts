@@ -31,8 +31,11 @@ export async function up(database: Kysely<unknown>): Promise<void> {
       sealed_settings bytea NOT NULL,
       created_at timestamptz NOT NULL DEFAULT now(),
       updated_at timestamptz NOT NULL DEFAULT now(),
-      UNIQUE (workspace_id, slug)
+      deleted_at timestamptz
     )`.execute(database);
+  await sql`
+    CREATE UNIQUE INDEX virtual_keys_by_slug ON virtual_keys (workspace_id, slug)
+    WHERE deleted_at IS NULL`.execute(database);
   await sql`
     CREATE TABLE files (
       id text PRIMARY KEY,
@@ -56,7 +59,8 @@ export async function up(database: Kysely<unknown>): Promise<void> {
       virtual_key_id text NOT NULL,
       virtual_key_slug text NOT NULL,
       sandbox boolean NOT NULL,
-      request jsonb NOT NULL,
+      -- json, not jsonb: the order of keys in a schema of the caller's has a meaning.
+      request json NOT NULL,
       request_hash text NOT NULL,
       idempotency_key text,
       sealed_options bytea,
@@ -77,6 +81,7 @@ export async function up(database: Kysely<unknown>): Promise<void> {
       workflow_started_at timestamptz,
       cancel_requested_at timestamptz,
 
+      upload_attempted_at timestamptz,
       submit_attempted_at timestamptz,
       provider_job_id text,
       submitted_at timestamptz,
@@ -93,7 +98,9 @@ export async function up(database: Kysely<unknown>): Promise<void> {
       next_event_sequence bigint NOT NULL DEFAULT 1
     )`.execute(database);
   await sql`CREATE INDEX jobs_by_age ON jobs (workspace_id, created_at, id)`.execute(database);
-  await sql`CREATE INDEX jobs_by_metadata ON jobs USING gin ((request -> 'metadata') jsonb_path_ops)`.execute(database);
+  await sql`CREATE INDEX jobs_by_metadata ON jobs USING gin ((request::jsonb -> 'metadata') jsonb_path_ops)`.execute(
+    database,
+  );
   await sql`CREATE INDEX jobs_by_request ON jobs (workspace_id, request_hash, created_at)`.execute(database);
   await sql`CREATE UNIQUE INDEX jobs_by_provider_job ON jobs (provider, provider_job_id)`.execute(database);
   await sql`
