@@ -98,7 +98,7 @@ async function runUntilStopped(stopped: Promise<NodeJS.Signals>, starting: Abort
         workers: () => (workers.running() ? Promise.resolve(undefined) : Promise.reject(new Error('not polling'))),
       },
     });
-    const server = await listen(app, config);
+    const server = await listen(app, { ...config, logger });
     await Promise.race([workers.ready, stopped]);
     const ready = {
       url: server.url,

@@ -61,7 +61,8 @@ const unneeded = sql<boolean>`NOT EXISTS (
   SELECT FROM jobs
   WHERE jobs.virtual_key_id = virtual_keys.id
     AND (jobs.status NOT IN ('succeeded', 'failed', 'cancelled')
-      OR (jobs.remote_files <> '{}' AND jobs.updated_at > now() - interval '1 day')))`;
+      OR ((jobs.remote_files <> '{}' OR jobs.upload_attempted_at IS NOT NULL) AND jobs.status <> 'succeeded'
+        AND jobs.updated_at > now() - interval '1 day')))`;
 
 /** Virtual keys; their credentials come in and go out sealed. */
 export function createVirtualKeyRepository(database: Database): VirtualKeyRepository {
