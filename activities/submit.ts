@@ -109,6 +109,8 @@ async function settle(
   await events.append(input.jobId, [
     {
       sourceId: 'gateway:submitted',
+      // The provider's time: its own first event is of that second and comes after this one.
+      createdAt: submittedAt,
       level: 'info',
       type: 'message',
       message: `Submitted to ${row.provider} as ${providerJobId}`,
