@@ -119,7 +119,7 @@ export interface RecordInput extends StageInput {
 }
 
 export interface CleanInput extends StageInput {
-  /** Whether the job's outcome and the policy ask for deletion. */
+  /** Whether the job's outcome and the policy ask for deletion; uploads that are half-done go in any case. */
   readonly remove: boolean;
 }
 
@@ -141,11 +141,16 @@ export interface FineTuningActivities {
   readonly controlJob: (input: ControlInput) => Promise<Recorded>;
   /** Writes the workflow's state to the row. */
   readonly recordJob: (input: RecordInput) => Promise<Recorded>;
-  /** Deletes what was uploaded for the job, by policy. */
+  /** Gives up what is half-done at the provider, and by policy deletes what was uploaded for the job. */
   readonly deleteRemote: (input: CleanInput) => Promise<void>;
   /** One round of the reconciler; see `src/jobs/reconcile.ts`. */
   readonly reconcileJobs: () => Promise<ReconcileReport>;
+  /** One sweep of the file store; see `src/files/sweep.ts`. */
+  readonly sweepFiles: () => Promise<SweepReport>;
 }
+
+/** The activities of a job's run; the others have a workflow of their own. */
+export type JobActivities = Omit<FineTuningActivities, 'reconcileJobs' | 'sweepFiles'>;
 
 export interface ReconcileReport {
   readonly examined: number;
@@ -154,4 +159,17 @@ export interface ReconcileReport {
   readonly signalled: number;
   /** True where more rows wait than one round takes. */
   readonly more: boolean;
+}
+
+export interface SweepReport {
+  /** False where the store is not this database's: nothing was looked at. */
+  readonly swept: boolean;
+  /** Whole contents that were in the store. */
+  readonly examined: number;
+  /** Of them without a row, and removed. */
+  readonly removed: number;
+  /** Of them without a row, and still there, because the store refused. */
+  readonly failed: number;
+  /** Half-written contents that were removed. */
+  readonly abandoned: number;
 }

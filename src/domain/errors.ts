@@ -94,6 +94,14 @@ export const ERROR_CODES = {
     'fine_tune_not_found',
   ),
   file_not_found: entry(404, 'invalid_request_error', false, 'No such file in this workspace.', null),
+  upload_not_found: entry(404, 'invalid_request_error', false, 'No such upload in this workspace.', null),
+  upload_not_pending: entry(
+    400,
+    'invalid_request_error',
+    false,
+    'The upload is completed, cancelled or expired: nothing can be added to it.',
+    null,
+  ),
   virtual_key_not_found: entry(404, 'invalid_request_error', false, 'No such virtual key in this workspace.'),
   method_not_allowed: entry(
     405,
@@ -130,6 +138,12 @@ export const ERROR_CODES = {
   storage_full: entry(507, 'server_error', true, 'The file store is full; nothing of the file was kept.'),
   storage_unavailable: entry(503, 'server_error', true, 'The file store does not answer.'),
   file_content_missing: entry(500, 'server_error', false, "The file's row exists but its content does not."),
+  file_content_damaged: entry(
+    500,
+    'server_error',
+    false,
+    'The stored content no longer has the SHA-256 that it had when it came in.',
+  ),
 
   // Providers
   provider_bad_request: entry(

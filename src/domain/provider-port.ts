@@ -60,14 +60,23 @@ export interface JobMarker {
 export interface UploadInput {
   readonly jobId: string;
   readonly role: DatasetRole;
-  /** OpenAI's JSONL rows as the user gave them; the adapter converts while streaming. */
+  /**
+   * OpenAI's JSONL rows as the user gave them, from the first byte on; the adapter converts while streaming. It ends with an
+   * error where the stored content is damaged: nothing is complete at the vendor before it has ended well.
+   */
   readonly content: AsyncIterable<Uint8Array>;
   readonly sizeBytes: number;
   /** When the job was accepted, ISO 8601: what an earlier attempt uploaded is not older. */
   readonly since: string;
-  /** Details of an earlier attempt's last heartbeat, and where to put the next. */
+  /** What an earlier attempt saved last. */
   readonly resumeFrom: JsonValue | undefined;
-  heartbeat(details: JsonValue): void;
+  /**
+   * Saves durably how far the upload has come, for `resumeFrom` of a later attempt and for `discardUpload`: before the vendor
+   * holds something half-done that only we know of, and after each part. `null` once nothing half-done is left there.
+   */
+  saveProgress(progress: JsonValue): Promise<void>;
+  /** Says that bytes move. */
+  heartbeat(): void;
 }
 
 export interface RemoteFile {
@@ -140,6 +149,8 @@ export interface FineTuningProvider {
   canTune(model: string, signal: AbortSignal): Promise<Tunability>;
   /** Finds what an earlier attempt uploaded for this job and role, or uploads it. */
   uploadDataset(input: UploadInput, signal: AbortSignal): Promise<RemoteFile>;
+  /** Gives up a half-done upload, from what `saveProgress` was told last. No error where nothing is left of it. */
+  discardUpload(progress: JsonValue, signal: AbortSignal): Promise<void>;
   /** What was uploaded for a job since then (ISO 8601), also by an attempt whose answer was lost. */
   findDatasets(jobId: string, since: string, signal: AbortSignal): Promise<readonly RemoteFile[]>;
   deleteFile(fileId: string, signal: AbortSignal): Promise<void>;

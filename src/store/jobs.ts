@@ -1,11 +1,12 @@
-import { sql, type Selectable, type Transaction } from 'kysely';
+import { sql, type RawBuilder, type Selectable, type Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.js';
-import type { DatasetRole, JobObservation, JobRequest, JobState, RemoteFiles, StateVersion } from '../domain/job.js';
+import type { JobObservation, JobRequest, JobState, StateVersion } from '../domain/job.js';
 import { advanceStatus, isTerminal } from '../domain/job-state.js';
 import type { Recorded } from '../domain/activities.js';
 import type { ProviderName } from '../domain/provider-name.js';
 import { safeJson } from '../domain/safe-text.js';
 import type { Database } from './database.js';
+import { notExpired } from './file-expiry.js';
 import { insertEvents, type NewJobEvent } from './job-events.js';
 import { findSameCreate, type SameCreate } from './same-create.js';
 import type { JobsTable, Tables } from './schema.js';
@@ -47,8 +48,14 @@ export type JobsRepository = ReturnType<typeof createJobsRepository>;
 const OPEN = sql<boolean>`status NOT IN ('succeeded', 'failed', 'cancelled')`;
 const NOW_MS = sql<Date>`date_trunc('milliseconds', clock_timestamp())`;
 
+export interface JobsRepositoryOptions {
+  /** As the file repository's `retentionDays`: what has expired for a caller is no file for a new job. */
+  readonly fileRetentionDays?: number | null;
+}
+
 /** Rows of `jobs`. Each group of columns has one writer; see the schema. */
-export function createJobsRepository(database: Database) {
+export function createJobsRepository(database: Database, { fileRetentionDays = null }: JobsRepositoryOptions = {}) {
+  const fileIsThere = notExpired(fileRetentionDays);
   return {
     /**
      * Commits a job and its first event, once. Creates of one workspace with the same body wait for each other,
@@ -65,7 +72,7 @@ export function createJobsRepository(database: Database) {
         const earlier = await transaction.selectFrom('jobs').selectAll().where('id', '=', job.id).executeTakeFirst();
         if (earlier !== undefined) return { outcome: 'existing', row: earlier };
         await lockVirtualKey(transaction, job);
-        await lockFiles(transaction, job.workspaceId, job.request);
+        await lockFiles(transaction, job.workspaceId, job.request, fileIsThere);
         if (!options.stillWanted()) return { outcome: 'abandoned' };
         const row = await transaction
           .insertInto('jobs')
@@ -112,7 +119,7 @@ export function createJobsRepository(database: Database) {
 
     /** Fails with `invalid_training_file` where a file of the request is not there, or not for fine-tuning. */
     async requireFiles(workspaceId: string, files: DatasetFiles): Promise<void> {
-      await database.transaction().execute((transaction) => lockFiles(transaction, workspaceId, files));
+      await database.transaction().execute((transaction) => lockFiles(transaction, workspaceId, files, fileIsThere));
     },
 
     /** For activities, which get the id from their own workflow. A missing row is retryable: it can be restored. */
@@ -200,32 +207,6 @@ export function createJobsRepository(database: Database) {
         })
         .where('id', '=', id)
         .where(OPEN)
-        .execute();
-    },
-
-    /** Noted before the first byte goes out: from here on the provider may have a file that no row names. */
-    async markUploadAttempted(id: string): Promise<void> {
-      await database
-        .updateTable('jobs')
-        .set({ uploadAttemptedAt: sql`coalesce(upload_attempted_at, ${NOW_MS})` })
-        .where('id', '=', id)
-        .execute();
-    },
-
-    async recordRemoteFile(id: string, role: DatasetRole, remoteFileId: string): Promise<void> {
-      const addition = JSON.stringify({ [role]: remoteFileId } satisfies RemoteFiles);
-      await database
-        .updateTable('jobs')
-        .set({ remoteFiles: sql`remote_files || ${addition}::jsonb` })
-        .where('id', '=', id)
-        .execute();
-    },
-
-    async forgetRemoteFile(id: string, role: DatasetRole): Promise<void> {
-      await database
-        .updateTable('jobs')
-        .set({ remoteFiles: sql`remote_files - ${role}::text` })
-        .where('id', '=', id)
         .execute();
     },
 
@@ -342,7 +323,12 @@ async function lockVirtualKey(transaction: Transaction<Tables>, job: NewJob): Pr
 }
 
 /** Keeps the files from being deleted until the job is committed; after that the open job keeps them. */
-async function lockFiles(transaction: Transaction<Tables>, workspaceId: string, files: DatasetFiles): Promise<void> {
+async function lockFiles(
+  transaction: Transaction<Tables>,
+  workspaceId: string,
+  files: DatasetFiles,
+  fileIsThere: RawBuilder<boolean>,
+): Promise<void> {
   const named = { training_file: files.trainingFile, validation_file: files.validationFile };
   for (const [param, id] of Object.entries(named)) {
     if (id === undefined) continue;
@@ -351,7 +337,7 @@ async function lockFiles(transaction: Transaction<Tables>, workspaceId: string, 
       .select('purpose')
       .where('id', '=', id)
       .where('workspaceId', '=', workspaceId)
-      .where(sql<boolean>`(expires_at IS NULL OR expires_at > now())`)
+      .where(fileIsThere)
       .forShare()
       .executeTakeFirst();
     if (file === undefined) throw new GatewayError('invalid_training_file', `invalid ${param}: ${id}`, { param });

@@ -6,7 +6,9 @@ const JOB_ID_LENGTH = 26;
 const random = customAlphabet(ALPHABET, 24);
 
 /** A new id such as `file-…`: the prefix and 24 characters `[a-z0-9]`. */
-export function newId(prefix: 'file-' | 'ftevent-' | 'ftckpt_' | 'vk_' | 'key_' | 'req_'): string {
+export function newId(
+  prefix: 'file-' | 'upload_' | 'part_' | 'ftevent-' | 'ftckpt_' | 'vk_' | 'key_' | 'req_',
+): string {
   return prefix + random();
 }
 

@@ -1,5 +1,13 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
-import type { Hyperparameters, JobError, JobProgress, JobRequest, LastError, RemoteFiles } from '../domain/job.js';
+import type {
+  DatasetRole,
+  Hyperparameters,
+  JobError,
+  JobProgress,
+  JobRequest,
+  LastError,
+  RemoteFiles,
+} from '../domain/job.js';
 import type { JobPhase, JobStatus } from '../domain/job-state.js';
 import type { JsonObject, JsonValue } from '../domain/json.js';
 import type { ProviderName } from '../domain/provider-name.js';
@@ -55,6 +63,49 @@ export interface FilesTable {
   sha256: string;
   createdAt: Now;
   expiresAt: Date | null;
+  /** Where the content is the parts of an upload; else it lies under the file's own id. */
+  uploadId: string | null;
+}
+
+export type UploadStatus = 'pending' | 'completed' | 'cancelled' | 'expired';
+
+export interface UploadsTable {
+  id: string;
+  workspaceId: string;
+  filename: string;
+  purpose: string;
+  mimeType: string;
+  /** What the parts must have together. */
+  sizeBytes: number;
+  /** How long the file will live, from its making on. */
+  expiresAfterSeconds: number | null;
+  status: Generated<UploadStatus>;
+  createdAt: Now;
+  /** When the upload ends by itself. */
+  expiresAt: Date;
+  /** Of a completed upload; the file may have been deleted since. */
+  fileId: string | null;
+  /** Hex; of a completed upload, where the caller stated it. */
+  md5: string | null;
+}
+
+export interface UploadPartsTable {
+  /** Also the id of the content in the file store. */
+  id: string;
+  uploadId: string;
+  sizeBytes: number;
+  sha256: string;
+  /** Place in the file, from 0; null while the upload is not complete. */
+  position: number | null;
+  createdAt: Now;
+}
+
+/** An upload to the provider that an attempt has begun. */
+export interface HalfDoneUpload {
+  /** Of the attempt that may write it. */
+  readonly claim: string;
+  /** What the provider's adapter needs to go on with it, or to give it up; null where the provider has nothing half. */
+  readonly saved: JsonValue;
 }
 
 export interface JobsTable {
@@ -97,6 +148,7 @@ export interface JobsTable {
   providerJobId: string | null;
   submittedAt: Date | null;
   remoteFiles: JSONColumnType<RemoteFiles>;
+  uploadProgress: ColumnType<Readonly<Partial<Record<DatasetRole, HalfDoneUpload>>>, string | undefined, string>;
 
   // Observations at the provider.
   rawStatus: string | null;
@@ -145,6 +197,8 @@ export interface Tables {
   apiKeys: ApiKeysTable;
   virtualKeys: VirtualKeysTable;
   files: FilesTable;
+  uploads: UploadsTable;
+  uploadParts: UploadPartsTable;
   jobs: JobsTable;
   jobEvents: JobEventsTable;
   jobCheckpoints: JobCheckpointsTable;

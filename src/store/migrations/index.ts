@@ -1,10 +1,12 @@
 import { Migrator, type Kysely, type Migration } from 'kysely';
 import type { Tables } from '../schema.js';
 import * as initial from './0001-initial.js';
+import * as uploads from './0002-uploads.js';
 
 /** In order; a released migration is never changed. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
+  '0002-uploads': uploads,
 };
 
 /**
