@@ -2,21 +2,38 @@ import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FileStore } from '../src/files/file-store.js';
+import { until } from './support/until.js';
 
 export interface FileStoreUnderTest {
   readonly store: FileStore;
   /** Everything that is kept, half-written content included: names in any form, one for each. */
   stored(): Promise<readonly string[]>;
+  /** Leaves one half-written content behind, as a crash does. */
+  abandon(): Promise<void>;
+  /** Files and connections that are open for contents now. */
+  openHandles(): Promise<number>;
   close(): Promise<void>;
 }
 
-const MAX_BYTES = 8 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const MAX_BYTES = 96 * MIB;
+/** A store that sends in parts does so with this. */
+const BIG_BYTES = 20 * MIB;
 
 async function* chunks(...parts: readonly (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
   for (const part of parts) {
     await Promise.resolve();
     yield typeof part === 'string' ? Buffer.from(part) : part;
   }
+}
+
+/** Pieces of 1 MiB, each of its own content, that end as `end` says once so many bytes were given. */
+async function* big(sizeBytes: number, end: () => Promise<void> = () => Promise.resolve()): AsyncGenerator<Uint8Array> {
+  for (let sent = 0; sent < sizeBytes; sent += MIB) {
+    await Promise.resolve();
+    yield Buffer.alloc(Math.min(MIB, sizeBytes - sent), `${sent} `);
+  }
+  await end();
 }
 
 const sha256 = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');
@@ -169,6 +186,119 @@ export function describeFileStoreContract(name: string, create: () => Promise<Fi
         await expect(store.delete(id)).rejects.toThrow();
       }
       expect(await subject.stored()).toEqual([]);
+    });
+
+    test('keeps a big content whole, and reads ranges in the middle of it', async () => {
+      const whole = await buffer(big(BIG_BYTES + 17));
+      expect(await store.put('file-big', big(BIG_BYTES + 17), { maxBytes: MAX_BYTES })).toEqual({
+        sizeBytes: whole.length,
+        sha256: sha256(whole),
+      });
+      expect(await subject.stored()).toHaveLength(1);
+      expect(sha256(await buffer(await store.open('file-big')))).toBe(sha256(whole));
+      const part = await buffer(await store.open('file-big', { start: 5 * MIB - 3, end: 12 * MIB + 4 }));
+      expect(part.equals(whole.subarray(5 * MIB - 3, 12 * MIB + 5))).toBe(true);
+    });
+
+    test('keeps nothing of a big content whose source fails, or whose signal aborts', async () => {
+      const failing = big(BIG_BYTES, () => Promise.reject(new Error('the source broke')));
+      await expect(store.put('file-a', failing, { maxBytes: MAX_BYTES })).rejects.toThrow('the source broke');
+      const abort = new AbortController();
+      const leaving = big(BIG_BYTES, () => {
+        abort.abort(new Error('the client left'));
+        return new Promise(() => undefined);
+      });
+      const aborted = store.put('file-b', leaving, { maxBytes: MAX_BYTES, signal: abort.signal });
+      await expect(aborted).rejects.toThrow('the client left');
+      expect(await store.sizeBytes('file-a')).toBeNull();
+      expect(await store.sizeBytes('file-b')).toBeNull();
+      expect(await subject.stored()).toEqual([]);
+    });
+
+    test('takes 16 big contents at once', async () => {
+      const ids = Array.from({ length: 16 }, (_unused, index) => `part-${index}`);
+      const sizeOf = (index: number): number => 2 * MIB + index;
+      const stored = await Promise.all(
+        ids.map((id, index) => store.put(id, big(sizeOf(index)), { maxBytes: MAX_BYTES })),
+      );
+      for (const [index, id] of ids.entries()) {
+        expect(stored[index]!.sizeBytes).toBe(sizeOf(index));
+        expect(sha256(await buffer(await store.open(id)))).toBe(stored[index]!.sha256);
+      }
+    });
+
+    test('has nothing behind the end of a content, and what there is before it', async () => {
+      await put('file-a', '0123456789');
+      expect(await read('file-a', { start: 10, end: 20 })).toBe('');
+      expect(await read('file-a', { start: 8, end: 20 })).toBe('89');
+      await put('file-empty');
+      expect(await read('file-empty', { start: 0, end: 0 })).toBe('');
+    });
+
+    test('holds nothing open for a reader that leaves in the middle, or before its first byte', async () => {
+      await store.put('file-big', big(BIG_BYTES), { maxBytes: MAX_BYTES });
+      const readers = await Promise.all(Array.from({ length: 8 }, () => store.open('file-big')));
+      for (const [index, reader] of readers.entries()) {
+        if (index % 2 === 0) await reader[Symbol.asyncIterator]().next();
+        reader.on('error', () => undefined).destroy(index % 4 === 0 ? new Error('the client left') : undefined);
+      }
+      await until('everything to be closed', async () => (await subject.openHandles()) === 0);
+      expect(readers.every(({ destroyed }) => destroyed)).toBe(true);
+    });
+
+    test('lets a reader pause while others read, and gives it the rest afterwards', async () => {
+      const { sha256: whole } = await store.put('file-big', big(BIG_BYTES), { maxBytes: MAX_BYTES });
+      const paused = (await store.open('file-big'))[Symbol.asyncIterator]();
+      const hash = createHash('sha256');
+      const take = async (): Promise<boolean> => {
+        const next: IteratorResult<Uint8Array> = await paused.next();
+        if (next.done !== true) hash.update(next.value);
+        return next.done !== true;
+      };
+      await take();
+      for (let index = 0; index < 4; index += 1) {
+        expect(sha256(await buffer(await store.open('file-big')))).toBe(whole);
+      }
+      while (await take());
+      expect(hash.digest('hex')).toBe(whole);
+    });
+
+    test('lists every content that is whole, and when it came', async () => {
+      const before = Date.now();
+      const list = async () => {
+        const entries = [];
+        for await (const entry of store.list()) entries.push(entry);
+        return entries;
+      };
+      expect(await list()).toEqual([]);
+      const ids = ['file-a', 'file-B', 'part_1', 'x'];
+      for (const id of ids) await put(id, id);
+      await subject.abandon();
+      const entries = await list();
+      expect(entries.map(({ id }) => id).sort()).toEqual([...ids].sort());
+      // To the second: not every store is more exact.
+      for (const { modifiedAt } of entries) expect(modifiedAt.getTime()).toBeGreaterThanOrEqual(before - 2_000);
+    });
+
+    test('stops listing when the signal aborts', async () => {
+      await put('file-a', 'x');
+      await put('file-b', 'x');
+      const abort = new AbortController();
+      const list = async (): Promise<void> => {
+        for await (const entry of store.list(abort.signal))
+          abort.abort(new Error(`stopped at ${entry.id.slice(0, 5)}`));
+      };
+      await expect(list()).rejects.toThrow('stopped at file-');
+    });
+
+    test('removes what was begun before a time and not finished, and nothing else', async () => {
+      await put('file-a', 'x');
+      const whole = await subject.stored();
+      await subject.abandon();
+      expect(await store.removeAbandoned(new Date(Date.now() - 60 * 60 * 1_000))).toBe(0);
+      expect(await subject.stored()).toHaveLength(2);
+      expect(await store.removeAbandoned(new Date(Date.now() + 60 * 60 * 1_000))).toBe(1);
+      expect(await subject.stored()).toEqual(whole);
     });
 
     test('says that it works, and leaves no trace of having tried', async () => {

@@ -1,9 +1,11 @@
-import { isAbsolute, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { RemoteCleanup } from '../domain/activities.js';
 import type { LogLevel } from '../observability/logger.js';
 import { parseMasterKey } from '../vault/vault.js';
+import type { FileStoreLocation, S3Credentials } from '../files/location.js';
 import type { Environment } from './env.js';
+import { fileStoreLocation, s3Credentials } from './file-store.js';
 import { VARIABLES, type VariableName } from './variables.js';
 
 export type Command = 'up' | 'gateway' | 'worker';
@@ -15,8 +17,8 @@ export interface Config {
   readonly home: string;
   /** Null: the embedded one. */
   readonly databaseUrl: string | null;
-  /** Absolute; null: below the home. */
-  readonly fileDirectory: string | null;
+  /** Null: below the home. */
+  readonly fileStore: FileStoreLocation | null;
   /** Null: the embedded one. */
   readonly temporalAddress: string | null;
   readonly temporalNamespace: string;
@@ -30,12 +32,20 @@ export interface Config {
   readonly activityTimeoutScale: number;
   readonly remoteCleanup: RemoteCleanup;
   readonly maxFileBytes: number;
+  readonly maxUploadBytes: number;
+  readonly maxUploadPartBytes: number;
+  readonly maxRowBytes: number;
+  /** Null: no limit, as the next. */
+  readonly maxDatasetRows: number | null;
+  readonly fileRetentionDays: number | null;
 }
 
 /** What is never shown, logged or passed on; null where an embedded start has to make it. */
 export interface Secrets {
   readonly apiKey: string | null;
   readonly masterKey: Buffer | null;
+  /** Null: those that the AWS SDK finds. */
+  readonly s3: S3Credentials | null;
 }
 
 /** Everything wrong with the configuration, at once. */
@@ -58,6 +68,12 @@ const schema = z.object({
   TUNESMITH_HOME: VARIABLES.TUNESMITH_HOME.schema,
   DATABASE_URL: VARIABLES.DATABASE_URL.schema,
   FILE_STORE: VARIABLES.FILE_STORE.schema,
+  FILE_STORE_S3_ENDPOINT: VARIABLES.FILE_STORE_S3_ENDPOINT.schema,
+  FILE_STORE_S3_REGION: VARIABLES.FILE_STORE_S3_REGION.schema,
+  FILE_STORE_S3_PATH_STYLE: VARIABLES.FILE_STORE_S3_PATH_STYLE.schema,
+  FILE_STORE_S3_ENCRYPTION: VARIABLES.FILE_STORE_S3_ENCRYPTION.schema,
+  FILE_STORE_S3_KMS_KEY_ID: VARIABLES.FILE_STORE_S3_KMS_KEY_ID.schema,
+  FILE_STORE_SPOOL: VARIABLES.FILE_STORE_SPOOL.schema,
   TEMPORAL_ADDRESS: VARIABLES.TEMPORAL_ADDRESS.schema,
   TEMPORAL_NAMESPACE: VARIABLES.TEMPORAL_NAMESPACE.schema,
   TEMPORAL_PORT: VARIABLES.TEMPORAL_PORT.schema,
@@ -70,6 +86,11 @@ const schema = z.object({
   ACTIVITY_TIMEOUT_SCALE: VARIABLES.ACTIVITY_TIMEOUT_SCALE.schema,
   REMOTE_CLEANUP: VARIABLES.REMOTE_CLEANUP.schema,
   MAX_FILE_BYTES: VARIABLES.MAX_FILE_BYTES.schema,
+  MAX_UPLOAD_BYTES: VARIABLES.MAX_UPLOAD_BYTES.schema,
+  MAX_UPLOAD_PART_BYTES: VARIABLES.MAX_UPLOAD_PART_BYTES.schema,
+  MAX_ROW_BYTES: VARIABLES.MAX_ROW_BYTES.schema,
+  MAX_DATASET_ROWS: VARIABLES.MAX_DATASET_ROWS.schema,
+  FILE_RETENTION_DAYS: VARIABLES.FILE_RETENTION_DAYS.schema,
 } satisfies Record<VariableName, z.ZodType>);
 
 /** Reads the configuration of a command. Throws ConfigurationError with every problem. */
@@ -92,6 +113,7 @@ export function loadConfig(command: Command, environment: Environment): { config
     }
   }
   const secrets = loadSecrets(command, environment, problems);
+  const fileStore = parsed.success ? fileStoreLocation(parsed.data, problems) : null;
   if (!parsed.success || problems.length > 0) throw new ConfigurationError(problems);
   const values = parsed.data;
   return {
@@ -100,7 +122,7 @@ export function loadConfig(command: Command, environment: Environment): { config
       port: values.PORT,
       home: resolve(values.TUNESMITH_HOME),
       databaseUrl: values.DATABASE_URL ?? null,
-      fileDirectory: values.FILE_STORE === undefined ? null : directoryOf(values.FILE_STORE),
+      fileStore,
       temporalAddress: values.TEMPORAL_ADDRESS ?? null,
       temporalNamespace: values.TEMPORAL_NAMESPACE,
       temporalPort: values.TEMPORAL_PORT,
@@ -113,6 +135,11 @@ export function loadConfig(command: Command, environment: Environment): { config
       activityTimeoutScale: values.ACTIVITY_TIMEOUT_SCALE,
       remoteCleanup: values.REMOTE_CLEANUP,
       maxFileBytes: values.MAX_FILE_BYTES,
+      maxUploadBytes: values.MAX_UPLOAD_BYTES,
+      maxUploadPartBytes: values.MAX_UPLOAD_PART_BYTES,
+      maxRowBytes: values.MAX_ROW_BYTES,
+      maxDatasetRows: values.MAX_DATASET_ROWS ?? null,
+      fileRetentionDays: values.FILE_RETENTION_DAYS ?? null,
     }),
     secrets,
   };
@@ -123,25 +150,21 @@ function loadSecrets(command: Command, environment: Environment, problems: strin
   if (apiKey !== null && (apiKey.length < MIN_API_KEY_CHARACTERS || /\s/.test(apiKey))) {
     problems.push(`TUNESMITH_API_KEY: must have at least ${MIN_API_KEY_CHARACTERS} characters and no white space`);
   }
+  const s3 = s3Credentials(environment, problems);
   const text = environment['TUNESMITH_MASTER_KEY'];
   if (text === undefined) {
     if (command !== 'up') {
       const why = 'the same for all processes; make one with: openssl rand -base64 32';
       problems.push(`TUNESMITH_MASTER_KEY is required by \`tunesmith ${command}\`: ${why}`);
     }
-    return { apiKey, masterKey: null };
+    return { apiKey, masterKey: null, s3 };
   }
   try {
-    return { apiKey, masterKey: parseMasterKey(text) };
+    return { apiKey, masterKey: parseMasterKey(text), s3 };
   } catch (error) {
     problems.push(`TUNESMITH_MASTER_KEY: ${error instanceof Error ? error.message : 'cannot be read'}`);
-    return { apiKey, masterKey: null };
+    return { apiKey, masterKey: null, s3 };
   }
-}
-
-function directoryOf(fileStore: string): string {
-  const path = fileStore.startsWith('file://') ? fileStore.slice('file://'.length) : fileStore.slice('file:'.length);
-  return isAbsolute(path) ? path : resolve(path);
 }
 
 /** A database address can hold a password. */

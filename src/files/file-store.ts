@@ -13,6 +13,12 @@ export interface StoredContent {
   readonly sha256: string;
 }
 
+/** One content that is in the store. */
+export interface StoreEntry {
+  readonly id: string;
+  readonly modifiedAt: Date;
+}
+
 /**
  * Where file content lives, by file id. Content is written once and never changed. What every backend
  * promises is in `test/file-store-contract.ts`.
@@ -35,6 +41,10 @@ export interface FileStore {
   sizeBytes(id: string): Promise<number | null>;
   /** Removes the content; no error where there is none. */
   delete(id: string): Promise<void>;
+  /** Everything that is whole, in no order. What comes or goes meanwhile may be in it or not. */
+  list(signal?: AbortSignal): AsyncIterable<StoreEntry>;
+  /** Removes half-written content that was begun before then and that nobody will finish; answers how many. */
+  removeAbandoned(begunBefore: Date): Promise<number>;
   /** Ends well when content can be stored and read now. */
   check(): Promise<void>;
 }

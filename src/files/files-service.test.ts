@@ -8,6 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../../test/support/databa
 import { GatewayError } from '../domain/errors.js';
 import { createFileRepository, type FileRepository } from '../store/files.js';
 import { createWorkspaceRepository } from '../store/workspaces.js';
+import { createFileContents } from './file-contents.js';
 import { createFilesService, type FilesService, type StagedContent } from './files-service.js';
 import { createLocalFileStore } from './local.js';
 
@@ -36,13 +37,15 @@ async function serviceWith(
   options: { readonly failures?: number; readonly get?: FileRepository['get'] } = {},
 ): Promise<FilesService> {
   let calls = 0;
+  const store = await createLocalFileStore(directory);
   return createFilesService({
     repository: {
       ...repository,
       ...(options.get === undefined ? {} : { get: options.get }),
       insert: (file) => ((calls += 1) <= (options.failures ?? 1) ? insert(file) : repository.insert(file)),
     },
-    store: await createLocalFileStore(directory),
+    store,
+    contents: createFileContents({ store, pieces: repository.pieces }),
     maxFileBytes: 1_000,
     logger: pino({ level: 'silent' }),
   });

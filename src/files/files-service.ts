@@ -10,6 +10,8 @@ import {
   type NewFile,
 } from '../store/files.js';
 import { newId } from '../store/new-id.js';
+import { createContentWithRow } from './content-with-row.js';
+import type { FileContents } from './file-contents.js';
 import type { ByteRange, FileStore } from './file-store.js';
 
 export type { FileListQuery, FilePage, FileRow } from '../store/files.js';
@@ -47,7 +49,7 @@ export interface FilesService {
   get(workspaceId: string, id: string): Promise<FileRow>;
   /** `file_not_found`, `file_in_use`. */
   delete(workspaceId: string, id: string): Promise<void>;
-  /** `file_content_missing` where the row is there and the bytes are not. */
+  /** See `FileContents.open`. */
   openContent(file: FileRow, range?: ByteRange): Promise<Readable>;
   /** Removes files past their `expires_at`, rows and bytes; answers how many. Called from time to time. */
   removeExpired(): Promise<number>;
@@ -56,6 +58,7 @@ export interface FilesService {
 export interface FilesServiceDependencies {
   readonly repository: FileRepository;
   readonly store: FileStore;
+  readonly contents: FileContents;
   readonly maxFileBytes: number;
   readonly logger: Logger;
 }
@@ -70,46 +73,24 @@ const EXPIRED_BATCH = 100;
 export function createFilesService({
   repository,
   store,
+  contents,
   maxFileBytes,
   logger,
 }: FilesServiceDependencies): FilesService {
-  const deleteContent = async (id: string): Promise<void> => {
-    try {
-      await store.delete(id);
-    } catch (error) {
-      // Nothing refers to these bytes any more; the caller's outcome does not depend on them.
-      logger.warn({ err: error, fileId: id }, 'content without a row could not be removed');
-    }
-  };
+  const rows = createContentWithRow({ store, logger });
   const get = async (workspaceId: string, id: string): Promise<FileRow> => {
     const file = FILE_ID.test(id) ? await repository.get(workspaceId, id) : null;
     if (file === null) throw noSuchFile(id);
     return file;
   };
-  /** An insert whose answer was lost may have made the row: its bytes are deleted only where it surely did not. */
-  const insert = async (file: NewFile): Promise<FileRow> => {
-    try {
-      return await repository.insert(file);
-    } catch {
-      // Idempotent on the id, and it waits for an insert of the same id that is still under way.
-    }
-    try {
-      return await repository.insert(file);
-    } catch (error) {
-      const found = await repository.get(file.workspaceId, file.id).catch(() => 'unknown' as const);
-      if (found === 'unknown' || (found === null && isDatabaseAway(error))) {
-        logger.warn({ err: error, fileId: file.id }, 'whether the file was made is not known; its content is kept');
-        throw new GatewayError(
-          'database_unavailable',
-          'The database does not answer. Whether the file was made is not known: look for it in the list before you send it again.',
-          { cause: error },
-        );
-      }
-      if (found !== null) return found;
-      await deleteContent(file.id);
-      throw error;
-    }
-  };
+  const insert = (file: NewFile): Promise<FileRow> =>
+    rows.insert({
+      contentId: file.id,
+      insert: () => repository.insert(file),
+      find: () => repository.get(file.workspaceId, file.id),
+      whenUnknown:
+        'The database does not answer. Whether the file was made is not known: look for it in the list before you send it again.',
+    });
   return {
     maxFileBytes,
     async stage(content, signal) {
@@ -120,12 +101,12 @@ export function createFilesService({
       try {
         checkDescription(staged, description);
       } catch (error) {
-        await deleteContent(staged.id);
+        await rows.remove([staged.id]);
         throw error;
       }
       return insert({ ...staged, workspaceId, ...description });
     },
-    discard: (staged) => deleteContent(staged.id),
+    discard: (staged) => rows.remove([staged.id]),
     async list(workspaceId, query) {
       if (query.after !== undefined && !FILE_ID.test(query.after)) throw noSuchFile(query.after, 'after');
       return repository.list(workspaceId, query);
@@ -133,17 +114,18 @@ export function createFilesService({
     get,
     async delete(workspaceId, id) {
       await get(workspaceId, id);
-      if (!(await repository.delete(workspaceId, id))) throw noSuchFile(id);
-      await deleteContent(id);
+      const contentIds = await repository.delete(workspaceId, id);
+      if (contentIds === null) throw noSuchFile(id);
+      await rows.remove(contentIds);
     },
-    openContent: (file, range) => store.open(file.id, range),
+    openContent: (file, range) => contents.open(file, range),
     async removeExpired() {
       let removed = 0;
       for (;;) {
-        const ids = await repository.deleteExpired(EXPIRED_BATCH);
-        for (const id of ids) await deleteContent(id);
-        removed += ids.length;
-        if (ids.length < EXPIRED_BATCH) return removed;
+        const { count, contentIds } = await repository.deleteExpired(EXPIRED_BATCH);
+        await rows.remove(contentIds);
+        removed += count;
+        if (count < EXPIRED_BATCH) return removed;
       }
     },
   };
@@ -154,10 +136,6 @@ export function checkFilename(filename: string, purpose: UploadPurpose): void {
   if (purpose === 'fine-tune' && !filename.toLowerCase().endsWith('.jsonl')) {
     throw new GatewayError('invalid_file_format', 'Invalid file format for Fine-Tuning API. Must be .jsonl');
   }
-}
-
-function isDatabaseAway(error: unknown): boolean {
-  return error instanceof GatewayError && error.code === 'database_unavailable';
 }
 
 function checkDescription(staged: StagedContent, { filename, purpose }: FileDescription): void {

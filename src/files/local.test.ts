@@ -1,21 +1,31 @@
 import * as nodeFileSystem from 'node:fs/promises';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readlink, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describeFileStoreContract } from '../../test/file-store-contract.js';
-import { createLocalFileStore, type FileSystem } from './local.js';
+import type { FileSystem } from './disk.js';
+import { createLocalFileStore } from './local.js';
 
 const storedIn = async (directory: string): Promise<string[]> =>
   (await readdir(directory, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => entry.name);
 
+/** Of this process; where it cannot say, none. */
+const openFilesBelow = async (directory: string): Promise<number> => {
+  const descriptors = await readdir('/proc/self/fd').catch(() => []);
+  const paths = await Promise.all(descriptors.map((name) => readlink(join('/proc/self/fd', name)).catch(() => '')));
+  return paths.filter((path) => path.startsWith(directory)).length;
+};
+
 describeFileStoreContract('local disk', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'tunesmith-local-store-'));
   return {
     store: await createLocalFileStore(directory),
     stored: () => storedIn(directory),
+    abandon: () => writeFile(join(directory, 'incoming', 'file-half.0123456789ab'), 'half'),
+    openHandles: () => openFilesBelow(directory),
     close: () => rm(directory, { recursive: true, force: true }),
   };
 });
