@@ -1,129 +1,151 @@
 import { checkAssistant, checkTextContent } from './assistant-message.js';
-import { at, isFields, refuseUnknownKeys, type Fields, type RowErrors } from './row-errors.js';
+import { checkImage } from './images.js';
+import { at, isFields, refuseUnknownKeys, type Fields, type Path, type RowProblems } from './row-errors.js';
+import { countRole, type RowTally } from './row-tally.js';
 
 /** What of a list of messages the formats ask for. */
 export interface MessageSummary {
-  readonly hasAssistant: boolean;
+  readonly assistantCount: number;
+  /** Of these, the ones with weight 0. */
+  readonly unlearnedCount: number;
   readonly lastRole: unknown;
+  readonly imageCount: number;
+  /** Whether there are calls of tools, or answers to them. */
+  readonly hasTools: boolean;
 }
 
 export interface MessageRules {
   /** Preference rows are text alone. */
   readonly images: boolean;
+  readonly tally: RowTally;
 }
 
-const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 const ROLE_LIST = 'one of system, developer, user, assistant, tool, function';
 const INSTRUCTION_KEYS: ReadonlySet<string> = new Set(['role', 'content', 'name']);
 const TOOL_KEYS: ReadonlySet<string> = new Set(['role', 'content', 'tool_call_id']);
-const IMAGE_PART_KEYS: ReadonlySet<string> = new Set(['type', 'image_url']);
-const IMAGE_KEYS: ReadonlySet<string> = new Set(['url', 'detail']);
 const TEXT_PART_KEYS: ReadonlySet<string> = new Set(['type', 'text']);
-const DETAILS: ReadonlySet<unknown> = new Set(['auto', 'low', 'high']);
-const IMAGE_URL = /^(https?:\/\/|data:image\/)/i;
 
 /** Checks a list of chat messages, and says what the row's format needs to know of it. Null where it is no list. */
 export function checkMessages(
   messages: unknown,
-  base: string,
+  base: Path,
   rules: MessageRules,
-  errors: RowErrors,
+  problems: RowProblems,
 ): MessageSummary | null {
   if (!Array.isArray(messages) || messages.length === 0) {
-    errors(base, messages, 'a non-empty list of messages');
+    problems('no_messages', base, messages, 'a non-empty list of messages');
     return null;
   }
-  let hasAssistant = false;
+  let assistantCount = 0;
+  let unlearnedCount = 0;
+  let imageCount = 0;
+  let hasTools = false;
   let lastRole: unknown;
   for (let index = 0; index < messages.length; index += 1) {
     const message: unknown = messages[index];
     if (!isFields(message)) {
-      errors(`${base}[${index}]`, message, 'an object with role and content');
+      problems('invalid_message', at(base, index), message, 'an object with role and content');
       continue;
     }
     lastRole = message['role'];
-    if (lastRole === 'assistant') hasAssistant = true;
-    checkMessage(message, `${base}[${index}]`, rules, errors);
+    if (lastRole === 'assistant') {
+      assistantCount += 1;
+      if (message['weight'] === 0) unlearnedCount += 1;
+      hasTools ||= message['tool_calls'] !== undefined || message['function_call'] !== undefined;
+    } else if (lastRole === 'tool') hasTools = true;
+    imageCount += checkMessage(message, at(base, index), rules, problems);
   }
-  return { hasAssistant, lastRole };
+  return { assistantCount, unlearnedCount, lastRole, imageCount, hasTools };
 }
 
-function checkMessage(message: Fields, base: string, rules: MessageRules, errors: RowErrors): void {
+/** Answers how many images the message has. */
+function checkMessage(message: Fields, base: Path, rules: MessageRules, problems: RowProblems): number {
   const role = message['role'];
   switch (role) {
     case 'system':
     case 'developer':
-      refuseUnknownKeys(message, INSTRUCTION_KEYS, base, errors);
-      checkTextContent(message['content'], at(base, 'content'), 'text', errors);
-      checkName(message['name'], base, errors);
-      return;
+      countRole(rules.tally, role);
+      refuseMessageKeys(message, INSTRUCTION_KEYS, base, problems);
+      checkTextContent(message['content'], at(base, 'content'), 'text', problems);
+      checkName(message['name'], base, problems);
+      return 0;
     case 'user':
-      refuseUnknownKeys(message, INSTRUCTION_KEYS, base, errors);
-      checkUserContent(message['content'], at(base, 'content'), rules, errors);
-      checkName(message['name'], base, errors);
-      return;
+      countRole(rules.tally, role);
+      refuseMessageKeys(message, INSTRUCTION_KEYS, base, problems);
+      checkName(message['name'], base, problems);
+      return checkUserContent(message['content'], at(base, 'content'), rules, problems);
     case 'assistant':
-      checkAssistant(message, base, errors);
-      return;
+      countRole(rules.tally, role);
+      checkAssistant(message, base, problems);
+      return 0;
     case 'tool':
-      refuseUnknownKeys(message, TOOL_KEYS, base, errors);
-      checkTextContent(message['content'], at(base, 'content'), 'text', errors);
+      countRole(rules.tally, role);
+      refuseMessageKeys(message, TOOL_KEYS, base, problems);
+      checkTextContent(message['content'], at(base, 'content'), 'text', problems);
       if (!isNonEmptyString(message['tool_call_id'])) {
-        errors(at(base, 'tool_call_id'), message['tool_call_id'], 'the id of the tool call that this message answers');
+        const expected = 'the id of the tool call that this message answers';
+        problems('invalid_tool_message', at(base, 'tool_call_id'), message['tool_call_id'], expected);
       }
-      return;
+      return 0;
     case 'function':
-      refuseUnknownKeys(message, INSTRUCTION_KEYS, base, errors);
+      countRole(rules.tally, role);
+      refuseMessageKeys(message, INSTRUCTION_KEYS, base, problems);
       if (message['content'] !== null && typeof message['content'] !== 'string') {
-        errors(at(base, 'content'), message['content'], 'a string or null');
+        problems('invalid_content', at(base, 'content'), message['content'], 'a string or null');
       }
-      if (!isNonEmptyString(message['name'])) errors(at(base, 'name'), message['name'], 'the name of the function');
-      return;
+      if (!isNonEmptyString(message['name'])) {
+        problems('invalid_tool_message', at(base, 'name'), message['name'], 'the name of the function');
+      }
+      return 0;
     default:
-      if (!ROLES.has(role)) errors(at(base, 'role'), role, ROLE_LIST);
+      problems('unknown_role', at(base, 'role'), role, ROLE_LIST);
+      return 0;
   }
 }
 
-function checkName(name: unknown, base: string, errors: RowErrors): void {
-  if (name !== undefined && typeof name !== 'string') errors(at(base, 'name'), name, 'a string');
-}
-
-function checkUserContent(content: unknown, base: string, rules: MessageRules, errors: RowErrors): void {
-  if (typeof content === 'string') return;
-  if (!Array.isArray(content) || content.length === 0) {
-    errors(base, content, 'a string or a non-empty list of content parts');
+/** As `refuseUnknownKeys`, for messages that are not an assistant's. */
+function refuseMessageKeys(message: Fields, known: ReadonlySet<string>, base: Path, problems: RowProblems): void {
+  if (message['weight'] === undefined) {
+    refuseUnknownKeys(message, known, base, problems);
     return;
   }
+  const { weight, ...others } = message;
+  problems('misplaced_weight', at(base, 'weight'), weight, 'absent: only assistant messages have a weight');
+  refuseUnknownKeys(others, known, base, problems);
+}
+
+function checkName(name: unknown, base: Path, problems: RowProblems): void {
+  if (name !== undefined && typeof name !== 'string') problems('invalid_name', at(base, 'name'), name, 'a string');
+}
+
+function checkUserContent(content: unknown, base: Path, rules: MessageRules, problems: RowProblems): number {
+  if (typeof content === 'string') return 0;
+  if (!Array.isArray(content) || content.length === 0) {
+    problems('invalid_content', base, content, 'a string or a non-empty list of content parts');
+    return 0;
+  }
+  let imageCount = 0;
   for (let index = 0; index < content.length; index += 1) {
     const part: unknown = content[index];
-    const path = `${base}[${index}]`;
+    const path = at(base, index);
     const type = isFields(part) ? part['type'] : undefined;
-    if (!isFields(part)) errors(path, part, 'a content part, an object with type');
-    else if (type === 'text') {
-      refuseUnknownKeys(part, TEXT_PART_KEYS, path, errors);
-      if (typeof part['text'] !== 'string') errors(at(path, 'text'), part['text'], 'a string');
-    } else if (type === 'image_url' && rules.images) checkImage(part, path, errors);
-    else
-      errors(at(path, 'type'), type, rules.images ? 'text or image_url' : 'text: rows of this method carry no images');
+    if (!isFields(part)) {
+      problems('invalid_content_part', path, part, 'a content part, an object with type');
+    } else if (type === 'text') {
+      refuseUnknownKeys(part, TEXT_PART_KEYS, path, problems);
+      if (typeof part['text'] !== 'string') {
+        problems('invalid_content_part', at(path, 'text'), part['text'], 'a string');
+      }
+    } else if (type === 'image_url') {
+      imageCount += 1;
+      if (rules.images) checkImage(part, path, problems);
+      else problems('misplaced_image', at(path, 'type'), type, 'text: rows of this method carry no images');
+    } else {
+      const expected = rules.images ? 'text or image_url' : 'text: rows of this method carry no images';
+      problems('invalid_content_part', at(path, 'type'), type, expected);
+    }
   }
-}
-
-function checkImage(part: Fields, base: string, errors: RowErrors): void {
-  refuseUnknownKeys(part, IMAGE_PART_KEYS, base, errors);
-  const image = part['image_url'];
-  const path = at(base, 'image_url');
-  if (!isFields(image)) {
-    errors(path, image, 'an object with url');
-    return;
-  }
-  refuseUnknownKeys(image, IMAGE_KEYS, path, errors);
-  const url = image['url'];
-  if (typeof url !== 'string' || !IMAGE_URL.test(url)) {
-    errors(at(path, 'url'), url, 'an http(s) address or a data: URL of an image');
-  }
-  if (image['detail'] !== undefined && !DETAILS.has(image['detail'])) {
-    errors(at(path, 'detail'), image['detail'], 'auto, low or high');
-  }
+  return imageCount;
 }
 
 function isNonEmptyString(value: unknown): boolean {

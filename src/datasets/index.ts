@@ -1,8 +1,12 @@
-export { preflight, type PreflightOptions } from './preflight.js';
-export {
-  formatPreflightError,
-  MAX_REPORTED_ERRORS,
-  type PreflightError,
-  type PreflightReport,
-  type RowFormat,
-} from './report.js';
+export { CHECKS, type Check, type CheckName, type Severity } from './checks.js';
+export { CHECK_EXAMPLES, exampleContent, type CheckExample } from './check-examples.js';
+export { preflight } from './preflight.js';
+export type {
+  Excerpt,
+  PreflightOptions,
+  PreflightProblem,
+  PreflightReport,
+  RowFormat,
+  TokenCounts,
+} from './preflight-report.js';
+export { formatPreflightError, MAX_REPORTED_ERRORS } from './report.js';

@@ -4,11 +4,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 export interface Line {
   /** Counted from 1. */
   readonly number: number;
-  readonly bytes: Uint8Array | null;
+  readonly bytes: Buffer | null;
+  /** False for the last line of a file that does not end in a newline. */
+  readonly isTerminated: boolean;
 }
 
 export interface LineOptions {
-  readonly maxLineBytes: number;
+  readonly maxRowBytes: number;
   readonly signal: AbortSignal;
 }
 
@@ -19,54 +21,60 @@ const SLICE_BYTES = 64 * 1024;
 const TURN_MS = 10;
 
 /**
- * Calls `onLine` for each line of the content, split on the byte 0x0A, which no other UTF-8 character contains.
- * A last line that ends in a newline is not followed by an empty one. Memory stays within one line and one chunk;
- * `bytes` is valid during the call only. Throws the signal's reason once it is aborted.
+ * Calls `onLine` for each line of the content, split on the byte 0x0A, which no other UTF-8 character contains, until it
+ * answers false. A last line that ends in a newline is not followed by an empty one. Memory stays within one line and one
+ * chunk; `bytes` is valid during the call only. Throws the signal's reason once it is aborted. Resolves with the bytes up to
+ * the end of the last line that was taken.
  */
 export async function forEachLine(
   content: AsyncIterable<Uint8Array>,
   options: LineOptions,
-  onLine: (line: Line) => void,
-): Promise<void> {
-  const { maxLineBytes, signal } = options;
+  onLine: (line: Line) => boolean,
+): Promise<number> {
+  const { maxRowBytes, signal } = options;
   let lineNumber = 1;
-  let parts: Uint8Array[] = [];
+  let takenBytes = 0;
+  let parts: Buffer[] = [];
   let partsBytes = 0;
   let discarding = false;
   let turnStartedAt = performance.now();
 
-  const keep = (part: Uint8Array): void => {
-    if (partsBytes + part.length > maxLineBytes) {
+  const keep = (part: Buffer): void => {
+    if (partsBytes + part.length > maxRowBytes) {
       discarding = true;
       parts = [];
     }
     partsBytes += part.length;
     if (!discarding && part.length > 0) parts.push(part);
   };
-  const endLine = (): void => {
+  const endLine = (isTerminated: boolean): boolean => {
     const first = parts[0];
     const bytes = discarding ? null : parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
-    onLine({ number: lineNumber, bytes });
+    takenBytes += partsBytes + (isTerminated ? 1 : 0);
+    const number = lineNumber;
     lineNumber += 1;
     parts = [];
     partsBytes = 0;
     discarding = false;
+    return onLine({ number, bytes, isTerminated });
   };
 
   signal.throwIfAborted();
   for await (const chunk of content) {
-    for (let sliceStart = 0; sliceStart < chunk.length; sliceStart += SLICE_BYTES) {
-      const slice = chunk.subarray(sliceStart, sliceStart + SLICE_BYTES);
+    const buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    for (let sliceStart = 0; sliceStart < buffer.length; sliceStart += SLICE_BYTES) {
+      const sliceEnd = Math.min(sliceStart + SLICE_BYTES, buffer.length);
+      const slice = buffer.subarray(sliceStart, sliceEnd);
       let lineStart = 0;
       for (;;) {
         const lineEnd = slice.indexOf(NEWLINE, lineStart);
         if (lineEnd === -1) break;
         keep(slice.subarray(lineStart, lineEnd));
-        endLine();
+        if (!endLine(true)) return takenBytes;
         lineStart = lineEnd + 1;
       }
       // A part that outlives its chunk is copied: the producer may use its buffer again.
-      if (lineStart < slice.length) keep(new Uint8Array(slice.subarray(lineStart)));
+      if (lineStart < slice.length) keep(Buffer.from(slice.subarray(lineStart)));
       signal.throwIfAborted();
       if (performance.now() - turnStartedAt > TURN_MS) {
         await nextTurn();
@@ -75,5 +83,6 @@ export async function forEachLine(
       }
     }
   }
-  if (partsBytes > 0) endLine();
+  if (partsBytes > 0) endLine(false);
+  return takenBytes;
 }

@@ -30,7 +30,7 @@ function check(
 }
 
 const lines = (...rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join('\n');
-const messages = (...list: unknown[]): unknown => ({ messages: list });
+const messages = (...list: unknown[]): object => ({ messages: list });
 
 describe('preflight', () => {
   it('accepts rows of every legal shape of the chat format', async () => {
@@ -49,19 +49,25 @@ describe('preflight', () => {
         ),
         { ...GOOD, tools: [tool], parallel_tool_calls: false },
         { ...GOOD, functions: [{ name: 'look', parameters: {} }] },
-        messages(
-          USER,
-          { role: 'assistant', content: null, tool_calls: [CALL] },
-          { role: 'tool', tool_call_id: 'call_1', content: '1' },
-          ASSISTANT,
-        ),
-        messages(USER, { role: 'assistant', tool_calls: [CALL] }),
-        messages(
-          USER,
-          { role: 'assistant', content: null, function_call: { name: 'look', arguments: '' } },
-          { role: 'function', name: 'look', content: null },
-          ASSISTANT,
-        ),
+        {
+          ...messages(
+            USER,
+            { role: 'assistant', content: null, tool_calls: [CALL] },
+            { role: 'tool', tool_call_id: 'call_1', content: '1' },
+            ASSISTANT,
+          ),
+          tools: [tool],
+        },
+        { ...messages(USER, { role: 'assistant', tool_calls: [CALL] }), tools: [tool] },
+        {
+          ...messages(
+            USER,
+            { role: 'assistant', content: null, function_call: { name: 'look', arguments: '' } },
+            { role: 'function', name: 'look', content: null },
+            ASSISTANT,
+          ),
+          functions: [{ name: 'look' }],
+        },
         messages(USER, { ...ASSISTANT, weight: 0 }, USER, { ...ASSISTANT, weight: 1, refusal: null, audio: null }),
         messages(
           {
@@ -81,7 +87,10 @@ describe('preflight', () => {
       ),
       { minimumRows: 10 },
     );
-    expect(report).toEqual({ role: 'training', format: 'chat', rowCount: 10, errorCount: 0, errors: [] });
+    expect(report).toMatchObject({ role: 'training', method: 'supervised', format: 'chat', rowCount: 10 });
+    expect([...report.errors, ...report.warnings]).toEqual([]);
+    expect(report.roles).toEqual({ system: 1, developer: 1, user: 11, assistant: 13, tool: 1, function: 1 });
+    expect([report.imageRowCount, report.imageCount]).toEqual([2, 2]);
     expect(formatPreflightError(report)).toBe('');
   });
 
@@ -165,7 +174,9 @@ describe('preflight', () => {
   it('reports too few rows as an error of the file, before those of its lines', async () => {
     const report = await check(lines(GOOD, {}), { minimumRows: 10 });
     expect(report.errors[0]).toEqual({
+      check: 'too_few_rows',
       line: null,
+      column: null,
       path: '',
       found: '2 rows',
       expected: 'at least 10 rows',
@@ -180,7 +191,7 @@ describe('preflight', () => {
     expect((await preflight(chunks(content), { method: 'supervised', role: 'training' }, signal)).errorCount).toBe(1);
     expect((await preflight(chunks(content), { method: 'supervised', role: 'validation' }, signal)).errorCount).toBe(0);
     expect((await check('', { role: 'validation' })).errors[0]?.message).toBe(
-      'the file has 0 rows, and needs at least 1 row',
+      'the file is empty, and needs at least 1 row',
     );
   });
 
@@ -201,23 +212,25 @@ describe('preflight', () => {
   it('refuses bytes that are not UTF-8, on the line where they stand', async () => {
     const row = encoder.encode(`${lines(GOOD)}\n`);
     const broken = Uint8Array.from([...row, 0x22, 0xc3, 0x28, 0x22, 0x0a, ...row]);
-    expect((await check(broken)).errors).toMatchObject([{ line: 2, message: 'the line is not valid UTF-8' }]);
+    expect((await check(broken)).errors).toMatchObject([
+      { line: 2, column: 2, message: 'the line is not valid UTF-8: the byte 0xC3 at byte 2' },
+    ]);
   });
 
   it('refuses a line that is not JSON without repeating it whole', async () => {
-    const report = await check(`${lines(GOOD)}\n{"messages": [}${'x'.repeat(1000)}\u0000\n`);
-    expect(report.errors).toMatchObject([{ line: 2, expected: 'a JSON object' }]);
-    expect(report.errors[0]?.message).toMatch(/^the line is not valid JSON \(.+\)$/);
+    const report = await check(`${lines(GOOD)}\n{"messages": [}${'x'.repeat(1000)}\n`);
+    expect(report.errors).toMatchObject([{ check: 'invalid_json', line: 2, column: 15 }]);
+    expect(report.errors[0]?.message).toMatch(/^the line is not valid JSON: column 15 must be a value \(found .+\)$/);
     expect(JSON.stringify(report.errors[0]).length).toBeLessThan(400);
   });
 
   it('refuses a line over the limit, goes on after it, and finds the same with any chunks', async () => {
     const text = `${lines(GOOD)}\n${'x'.repeat(5000)}\n${lines({ messages: 'é' })}\n`;
-    const whole = await check(text, { maxLineBytes: 1000 });
+    const whole = await check(text, { maxRowBytes: 1000 });
     expect(whole.errors).toMatchObject([{ line: 2 }, { line: 3, path: 'messages', found: '"é"' }]);
     expect(whole.rowCount).toBe(3);
     for (const size of [1, 2, 7, 999, 1000, 1001]) {
-      expect(await check(text, { maxLineBytes: 1000 }, size)).toEqual(whole);
+      expect(await check(text, { maxRowBytes: 1000 }, size)).toEqual(whole);
     }
   });
 
@@ -284,7 +297,7 @@ describe('preflight', () => {
 
   it.each<[string, unknown, string | null]>([
     ['keys for the grader', { messages: [USER], answer: { value: 4 } }, null],
-    ['an assistant at the end', messages(USER, ASSISTANT), 'messages'],
+    ['an assistant at the end', messages(USER, ASSISTANT), 'messages[1].role'],
     ['no messages', { answer: 4 }, 'messages'],
   ])('of reinforcement rows, judges %s', async (_what, row, path) => {
     const report = await check(lines(row), { method: 'reinforcement' });

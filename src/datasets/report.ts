@@ -1,33 +1,6 @@
-import type { DatasetRole } from '../domain/job.js';
+import type { PreflightReport } from './preflight-report.js';
 
-/** What the rows of a file are: decided by method, and for `supervised` by the first row. */
-export type RowFormat = 'chat' | 'completion' | 'preference' | 'reinforcement';
-
-/** One thing wrong with a file. */
-export interface PreflightError {
-  /** Counted from 1; null where the file as a whole is at fault. */
-  readonly line: number | null;
-  /** Where in the row, such as `messages[2].role`; empty for the row itself. */
-  readonly path: string;
-  /** What stands there, shortened. */
-  readonly found: string;
-  readonly expected: string;
-  /** The sentence for people, without the line. */
-  readonly message: string;
-}
-
-export interface PreflightReport {
-  readonly role: DatasetRole;
-  /** Null where no row could be read. */
-  readonly format: RowFormat | null;
-  /** Lines that are not blank, wrong ones included. */
-  readonly rowCount: number;
-  readonly errorCount: number;
-  /** The first 100, in the order of the file, after those of the file as a whole. */
-  readonly errors: readonly PreflightError[];
-}
-
-/** How many errors a report keeps; all are counted. */
+/** How many errors a report keeps, and how many warnings; all are counted. */
 export const MAX_REPORTED_ERRORS = 100;
 
 const MAX_FOUND_CHARACTERS = 60;

@@ -1,0 +1,126 @@
+/**
+ * How many tokens the pieces have that were seen of late, in a table of fixed size. An entry holds the piece itself, and the
+ * few entries where a piece may be lie in one line of the processor's cache: what a count waits for is memory.
+ */
+export interface PieceTable {
+  /** 0 where the piece is not known. `view` is of the text's bytes, with `ROOM_BYTES` more behind the text. */
+  find(view: DataView, start: number, length: number): number;
+  /**
+   * For a piece that `find` does not know; the oldest of its line is forgotten. One with more tokens than an entry can say is
+   * not kept.
+   */
+  keep(view: DataView, start: number, length: number, count: number): void;
+}
+
+export const MAX_SHORT_BYTES = 12;
+export const MAX_LONG_BYTES = 28;
+/** How far behind the text a table may read. */
+export const ROOM_BYTES = 32;
+
+const LINE_WORDS = 16;
+const MASKS = [0, 0xff, 0xffff, 0xff_ffff, -1] as const;
+const MAX_COUNT = 0xff;
+
+/**
+ * For pieces of 1 to 12 bytes. An entry is 16 bytes: the piece, zeros, and `length << 8 | count`.
+ *
+ * @param lineCount lines of four entries, 64 bytes; a power of two
+ */
+export function createShortPieceTable(lineCount: number): PieceTable {
+  const entries = new Int32Array(lineCount * LINE_WORDS);
+  const first = masksOf(0);
+  const second = masksOf(4);
+  const third = masksOf(8);
+  const lineMask = lineCount - 1;
+
+  return {
+    find: (view, start, length) => {
+      const one = view.getInt32(start, true) & (first[length] ?? 0);
+      const two = view.getInt32(start + 4, true) & (second[length] ?? 0);
+      const three = view.getInt32(start + 8, true) & (third[length] ?? 0);
+      const line = (mix(one, two, three + length) & lineMask) * LINE_WORDS;
+      for (let entry = line; entry < line + LINE_WORDS; entry += 4) {
+        if (entries[entry] !== one || entries[entry + 1] !== two || entries[entry + 2] !== three) continue;
+        const value = entries[entry + 3] ?? 0;
+        if (value >>> 8 === length) return value & MAX_COUNT;
+      }
+      return 0;
+    },
+    keep: (view, start, length, count) => {
+      if (count > MAX_COUNT) return;
+      const one = view.getInt32(start, true) & (first[length] ?? 0);
+      const two = view.getInt32(start + 4, true) & (second[length] ?? 0);
+      const three = view.getInt32(start + 8, true) & (third[length] ?? 0);
+      const line = (mix(one, two, three + length) & lineMask) * LINE_WORDS;
+      entries.copyWithin(line + 4, line, line + LINE_WORDS - 4);
+      entries[line] = one;
+      entries[line + 1] = two;
+      entries[line + 2] = three;
+      entries[line + 3] = (length << 8) | count;
+    },
+  };
+}
+
+/**
+ * For pieces of 13 to 28 bytes; an entry is 32 bytes.
+ *
+ * @param lineCount lines of two entries, 64 bytes; a power of two
+ */
+export function createLongPieceTable(lineCount: number): PieceTable {
+  const entries = new Int32Array(lineCount * LINE_WORDS);
+  const masks = Array.from({ length: 4 }, (_, index) => masksOf(12 + index * 4));
+  const piece = new Int32Array(7);
+  const lineMask = lineCount - 1;
+
+  /** Puts the piece into `piece`, and answers where its line is. */
+  const read = (view: DataView, start: number, length: number): number => {
+    const one = view.getInt32(start, true);
+    const two = view.getInt32(start + 4, true);
+    const three = view.getInt32(start + 8, true);
+    piece[0] = one;
+    piece[1] = two;
+    piece[2] = three;
+    let mixed = mix(one, two, three + length);
+    for (let index = 3; index < 7; index += 1) {
+      const word = view.getInt32(start + index * 4, true) & (masks[index - 3]?.[length] ?? 0);
+      piece[index] = word;
+      mixed = Math.imul(mixed ^ word, 0x9e3779b1);
+    }
+    return ((mixed ^ (mixed >>> 15)) & lineMask) * LINE_WORDS;
+  };
+  const isAt = (entry: number): boolean => {
+    for (let index = 0; index < 7; index += 1) if (entries[entry + index] !== piece[index]) return false;
+    return true;
+  };
+  return {
+    find: (view, start, length) => {
+      const line = read(view, start, length);
+      for (let entry = line; entry < line + LINE_WORDS; entry += 8) {
+        const value = entries[entry + 7] ?? 0;
+        if (value >>> 8 === length && isAt(entry)) return value & MAX_COUNT;
+      }
+      return 0;
+    },
+    keep: (view, start, length, count) => {
+      if (count > MAX_COUNT) return;
+      const line = read(view, start, length);
+      entries.copyWithin(line + 8, line, line + 8);
+      entries.set(piece, line);
+      entries[line + 7] = (length << 8) | count;
+    },
+  };
+}
+
+function mix(one: number, two: number, three: number): number {
+  const mixed = Math.imul(one, 0x9e3779b1) ^ Math.imul(two, 0x85ebca77) ^ Math.imul(three, 0xc2b2ae3d);
+  const again = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
+  return again ^ (again >>> 13);
+}
+
+/** For each length of a piece, which bits of the four bytes at `offset` are the piece's. */
+function masksOf(offset: number): Int32Array {
+  return Int32Array.from(
+    { length: MAX_LONG_BYTES + 1 },
+    (_, length) => MASKS[Math.min(4, Math.max(0, length - offset))] ?? 0,
+  );
+}
