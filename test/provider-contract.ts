@@ -4,7 +4,8 @@ import { startEmulators, type RunningEmulators } from '../emulators/main.js';
 import { GatewayError, type ErrorCode } from '../src/domain/errors.js';
 import type { JobRequest } from '../src/domain/job.js';
 import type { JsonObject, JsonValue } from '../src/domain/json.js';
-import type { FineTuningProvider, ProviderDefinition, RemoteJob, UploadInput } from '../src/domain/provider-port.js';
+import type { FineTuningProvider, ProviderDefinition, RemoteJob } from '../src/domain/provider-port.js';
+import { CONTRACT_JOB_ID, datasetBytes, gatewayErrorOf, inPieces, uploadInput } from './support/contract-inputs.js';
 
 /** What the suite must know of a vendor beside its definition. */
 export interface ProviderContract {
@@ -22,44 +23,12 @@ export interface ProviderContract {
   carriesMarker(createdWith: unknown, jobId: string): boolean;
 }
 
-const JOB_ID = 'ftjob-contractcontractcontract00';
-const encoder = new TextEncoder();
 const requestsReply = z.object({
   data: z.array(z.looseObject({ operation: z.string(), credential: z.string().nullish() })),
 });
 const jobsReply = z.object({
   data: z.array(z.looseObject({ id: z.string(), state: z.string(), created_with: z.unknown() })),
 });
-
-/** Rows of a small legal dataset. */
-export function datasetBytes(rows = 12): Uint8Array {
-  const row = (index: number): string =>
-    JSON.stringify({
-      messages: [
-        { role: 'user', content: `question ${index}` },
-        { role: 'assistant', content: `answer é ${index}` },
-      ],
-    });
-  return encoder.encode(`${Array.from({ length: rows }, (_, index) => row(index)).join('\n')}\n`);
-}
-
-/** Bytes as a stream in small pieces. */
-export async function* inPieces(bytes: Uint8Array, size = 100): AsyncIterable<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += size) {
-    await Promise.resolve();
-    yield bytes.subarray(start, start + size);
-  }
-}
-
-/** The error that a promise is rejected with; fails where it is none of the table. */
-export async function gatewayErrorOf(promise: Promise<unknown>): Promise<GatewayError> {
-  const error: unknown = await promise.then(
-    (value) => new Error(`expected a GatewayError, got ${JSON.stringify(value)}`),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof GatewayError) return error;
-  throw error;
-}
 
 /** What every provider does alike, run against its emulator. */
 export function describeProviderContract(contract: ProviderContract): void {
@@ -93,16 +62,6 @@ export function describeProviderContract(contract: ProviderContract): void {
         .parse(await send('GET', `/requests?provider=${provider}`))
         .data.filter((call) => call.operation === operation);
 
-    const uploadInput = (bytes: Uint8Array, more: Partial<UploadInput> = {}): UploadInput => ({
-      jobId: JOB_ID,
-      role: 'training',
-      content: inPieces(bytes),
-      sizeBytes: bytes.length,
-      since: new Date().toISOString(),
-      resumeFrom: undefined,
-      heartbeat: () => undefined,
-      ...more,
-    });
     const request = (more: Partial<JobRequest> = {}): JobRequest => ({
       model: contract.model,
       trainingFile: 'file-ours',
@@ -110,7 +69,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       method: { type: 'supervised', hyperparameters: { nEpochs: 3 } },
       ...more,
     });
-    const submit = async (more: Partial<JobRequest> = {}, jobId = JOB_ID) => {
+    const submit = async (more: Partial<JobRequest> = {}, jobId = CONTRACT_JOB_ID) => {
       const file = await vendor.uploadDataset(uploadInput(datasetBytes(), { jobId }), never);
       const submission = { jobId, request: request(more), files: { training: file.id } };
       return { submission, job: await vendor.createJob(submission, never) };
@@ -151,7 +110,7 @@ export function describeProviderContract(contract: ProviderContract): void {
         const inputs = [
           uploadInput(bytes),
           uploadInput(bytes, { role: 'validation' }),
-          uploadInput(bytes, { jobId: `${JOB_ID.slice(0, -1)}1` }),
+          uploadInput(bytes, { jobId: `${CONTRACT_JOB_ID.slice(0, -1)}1` }),
           uploadInput(datasetBytes(13)),
         ];
         const ids = new Set<string>();
@@ -176,10 +135,10 @@ export function describeProviderContract(contract: ProviderContract): void {
       it('deletes a file, and takes a file that is not there for deleted', async () => {
         const file = await vendor.uploadDataset(uploadInput(datasetBytes()), never);
         const since = new Date().toISOString();
-        expect(await vendor.findDatasets(JOB_ID, since, never)).toContainEqual(file);
+        expect(await vendor.findDatasets(CONTRACT_JOB_ID, since, never)).toContainEqual(file);
         await vendor.deleteFile(file.id, never);
         await vendor.deleteFile(file.id, never);
-        expect(await vendor.findDatasets(JOB_ID, since, never)).not.toContainEqual(file);
+        expect(await vendor.findDatasets(CONTRACT_JOB_ID, since, never)).not.toContainEqual(file);
         expect((await vendor.uploadDataset(uploadInput(datasetBytes()), never)).id).not.toBe(file.id);
       });
     });
@@ -187,11 +146,11 @@ export function describeProviderContract(contract: ProviderContract): void {
     describe('create', () => {
       it('makes a job that carries the marker and can be found by it', async () => {
         const { submission, job } = await submit();
-        const marker = { jobId: JOB_ID, files: submission.files };
+        const marker = { jobId: CONTRACT_JOB_ID, files: submission.files };
         expect((await vendor.findJobs(marker, never)).map((found) => found.id)).toEqual([job.id]);
         expect(await vendor.findJobs({ ...marker, jobId: 'ftjob-another', files: {} }, never)).toEqual([]);
         const [created] = await jobsThere();
-        expect(contract.carriesMarker(created?.created_with, JOB_ID)).toBe(true);
+        expect(contract.carriesMarker(created?.created_with, CONTRACT_JOB_ID)).toBe(true);
         expect(job.status).not.toBeNull();
       });
 
@@ -201,17 +160,17 @@ export function describeProviderContract(contract: ProviderContract): void {
         const second = await vendor.createJob(submission, never);
         await advance(5);
         const third = await vendor.createJob(submission, never);
-        const found = await vendor.findJobs({ jobId: JOB_ID, files: submission.files }, never);
+        const found = await vendor.findJobs({ jobId: CONTRACT_JOB_ID, files: submission.files }, never);
         expect(found.map((one) => one.id)).toEqual([job.id, second.id, third.id]);
       });
 
       it('sends a create once, and the job of a lost answer is found', async () => {
         const file = await vendor.uploadDataset(uploadInput(datasetBytes()), never);
-        const submission = { jobId: JOB_ID, request: request(), files: { training: file.id } };
+        const submission = { jobId: CONTRACT_JOB_ID, request: request(), files: { training: file.id } };
         await fault(operations.create, 'execute-then-timeout', { delay_ms: 1 });
         const error = await gatewayErrorOf(vendor.createJob(submission, never));
         expect(error).toMatchObject({ code: 'provider_unavailable', retryable: true });
-        expect(await vendor.findJobs({ jobId: JOB_ID, files: submission.files }, never)).toHaveLength(1);
+        expect(await vendor.findJobs({ jobId: CONTRACT_JOB_ID, files: submission.files }, never)).toHaveLength(1);
         expect(await callsTo(operations.create)).toHaveLength(1);
       });
 

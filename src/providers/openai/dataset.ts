@@ -1,5 +1,6 @@
 import { GatewayError } from '../../domain/errors.js';
 import type { DatasetRole } from '../../domain/job.js';
+import type { UploadInput } from '../../domain/provider-port.js';
 import type { FileReply } from './wire.js';
 
 // A row of ours is a row of OpenAI's: what was validated is uploaded byte for byte.
@@ -25,11 +26,11 @@ export function isBefore(file: FileReply, since: string): boolean {
 }
 
 /** The content as it is, counted: it must have the size that was validated, or nothing arrives. */
-export async function* countedContent(
-  content: AsyncIterable<Uint8Array>,
-  sizeBytes: number,
-  onProgress: (sentBytes: number) => void,
-): AsyncGenerator<Uint8Array> {
+export async function* countedContent({
+  content,
+  sizeBytes,
+  heartbeat,
+}: Pick<UploadInput, 'content' | 'sizeBytes' | 'heartbeat'>): AsyncGenerator<Uint8Array> {
   let sentBytes = 0;
   let reportedBytes = 0;
   for await (const chunk of content) {
@@ -38,7 +39,7 @@ export async function* countedContent(
     yield chunk;
     if (sentBytes - reportedBytes >= HEARTBEAT_BYTES) {
       reportedBytes = sentBytes;
-      onProgress(sentBytes);
+      heartbeat();
     }
   }
   if (sentBytes !== sizeBytes) {

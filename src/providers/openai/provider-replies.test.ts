@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { gatewayErrorOf } from '../../../test/provider-contract.js';
+import { gatewayErrorOf } from '../../../test/support/contract-inputs.js';
 import type { FineTuningProvider, JobSubmission } from '../../domain/provider-port.js';
 import { createOpenAIProvider } from './provider.js';
 
@@ -220,6 +220,7 @@ describe('uploadDataset', () => {
     sizeBytes,
     since: '2026-11-23T12:00:00.000Z',
     resumeFrom: undefined,
+    saveProgress: vi.fn(),
     heartbeat: vi.fn(),
   });
   const since = Date.parse('2026-11-23T12:00:00.000Z') / 1000;

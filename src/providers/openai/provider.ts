@@ -11,6 +11,7 @@ import type {
 import { createOpenAICaller, type CallOptions, type ClientOptions } from '../shared/openai-call.js';
 import { toRemoteCheckpoint, toRemoteEvent } from '../shared/openai-fine-tuning.js';
 import { plainCsv } from '../shared/openai-results.js';
+import { createOpenAIUploads, UPLOAD_SIZES, type UploadSizes } from '../shared/openai-uploads.js';
 import { countedContent, isBefore, isEarlierUpload, remoteFileName } from './dataset.js';
 import { carriesMarker, MARKER_KEY, toCreateBody, toJob, trainsOnMarkedFile, tunability } from './map.js';
 import { OPENAI_BASE_URL, type OpenAISettings } from './settings.js';
@@ -38,6 +39,7 @@ const FILE_AGE_SLACK_SECONDS = 60;
 export interface OpenAIProviderDependencies {
   readonly fetch?: typeof globalThis.fetch;
   readonly now?: () => Date;
+  readonly uploadSizes?: UploadSizes;
 }
 
 /**
@@ -71,6 +73,8 @@ export function createOpenAIProvider(
     ...(dependencies.fetch === undefined ? {} : { fetch: dependencies.fetch }),
   });
   const caller = createOpenAICaller({ vendor: 'OpenAI', provider: 'openai', secrets: [settings.apiKey] });
+  const { inPartsAboveBytes, partBytes } = dependencies.uploadSizes ?? UPLOAD_SIZES;
+  const uploads = createOpenAIUploads({ client, caller, vendor: 'OpenAI', provider: 'openai', partBytes, now });
   const reading = (signal: AbortSignal): CallOptions => ({ kind: 'read', timeoutMs: READ_TIMEOUT_MS, signal });
 
   /** Files that are not older than `since`, newest first. */
@@ -93,11 +97,12 @@ export function createOpenAIProvider(
     return null;
   };
 
+  /** A small file, in one request. */
   const upload = async (input: UploadInput, fileName: string, signal: AbortSignal): Promise<string> => {
     let contentError: { readonly error: unknown } | undefined;
     async function* content(): AsyncGenerator<Uint8Array> {
       try {
-        yield* countedContent(input.content, input.sizeBytes, (sentBytes) => input.heartbeat({ sentBytes }));
+        yield* countedContent(input);
       } catch (error) {
         // fetch would report it as a failure of the network.
         contentError = { error };
@@ -169,9 +174,17 @@ export function createOpenAIProvider(
 
     async uploadDataset(input, signal) {
       const fileName = remoteFileName(input.jobId, input.role);
-      const earlier = await findUpload(input, fileName, signal);
-      return { id: earlier ?? (await upload(input, fileName, signal)) };
+      const find = (): Promise<string | null> => findUpload(input, fileName, signal);
+      const earlier = await find();
+      const inParts = input.sizeBytes > inPartsAboveBytes;
+      // Of an attempt whose place another one took, or of a release with another limit.
+      if (earlier !== null || !inParts) await uploads.discard(input.resumeFrom, signal);
+      if (earlier !== null) return { id: earlier };
+      if (!inParts) return { id: await upload(input, fileName, signal) };
+      return { id: await uploads.send({ ...input, content: countedContent(input), fileName, find }, signal) };
     },
+
+    discardUpload: (progress, signal) => uploads.discard(progress, signal),
 
     async findDatasets(jobId, since, signal) {
       const names: readonly unknown[] = [remoteFileName(jobId, 'training'), remoteFileName(jobId, 'validation')];
