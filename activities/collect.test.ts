@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CollectInput } from '../src/domain/activities.js';
 import { fileIdForResult } from '../src/store/new-id.js';
 import {
@@ -84,6 +84,17 @@ describe('collecting', () => {
     const calls = setup.vendor.called('openResult');
     expect((await attempts.next()).result).toEqual(once.result);
     expect(setup.vendor.called('openResult')).toBe(calls);
+  });
+
+  it('stores a result anew whose bytes a sweep took away while its row was being made', async () => {
+    // What was stored is gone when the row is there.
+    vi.spyOn(setup.contents, 'set').mockImplementationOnce(() => setup.contents);
+    const attempts = collecting();
+    await attempts.next();
+    setup.clock.nowMs += 10 * SECOND_MS;
+    expect((await attempts.next()).failure).toMatchObject({ type: 'storage_unavailable', nonRetryable: false });
+    expect((await attempts.next()).result).toMatchObject({ resultFiles: [resultId()] });
+    expect(setup.contents.get(resultId())).toBe('step,train_loss\n1,0.5\n');
   });
 
   it('counts from the first attempt, whichever worker makes the next', async () => {

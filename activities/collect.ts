@@ -135,7 +135,8 @@ async function keepResults(
   let missing = 0;
   for (const reference of job.resultFiles) {
     const id = fileIdForResult(row.id, reference);
-    if ((await files.get(row.workspaceId, id)) !== null) {
+    // Bytes too: a sweep can have taken those of an earlier attempt while this row was being made; see below.
+    if ((await files.get(row.workspaceId, id)) !== null && (await fileStore.sizeBytes(id)) !== null) {
       ids.push(id);
       continue;
     }
@@ -161,6 +162,11 @@ async function keepResults(
       purpose: 'fine-tune-results',
       ...stored,
     });
+    // The id is that of every attempt. Where an earlier one left bytes long ago and no row, a sweep may have removed what
+    // was stored now; once the row is there no sweep does.
+    if ((await fileStore.sizeBytes(id)) === null) {
+      throw new GatewayError('storage_unavailable', `The result file ${reference} has to be stored again.`);
+    }
     ids.push(id);
   }
   return { resultFiles: ids, missing };

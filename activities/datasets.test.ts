@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { attempt, createActivitySetup, type ActivitySetup } from '../test/support/activity-setup.js';
 import { createTestDatabase, type TestDatabase } from '../test/support/database.js';
-import { refusal } from '../test/support/scripted-provider.js';
 
 let test: TestDatabase;
 let setup: ActivitySetup;
@@ -28,7 +27,6 @@ const dataset = (role: 'training' | 'validation') => ({
   role,
   fileId: role === 'training' ? 'file-train' : 'file-valid',
 });
-const sources = async () => (await setup.events()).map(({ sourceId }) => sourceId);
 
 describe('the check of a dataset', () => {
   it('counts the rows in an event, once', async () => {
@@ -41,6 +39,39 @@ describe('the check of a dataset', () => {
       'Created',
       'Checked the training file file-train: 12 rows',
     ]);
+  });
+
+  it('tells duplicates and warnings in numbers, and rows that the vendor will cut in an event of their own', async () => {
+    const long = JSON.stringify({
+      messages: [
+        { role: 'user', content: 'word '.repeat(70_000) },
+        { role: 'assistant', content: 'b' },
+      ],
+    });
+    setup.contents.set('file-train', `${rows(12)}${long}\n`);
+    expect((await attempt(setup.activities.preflightDataset, dataset('training'))).failure).toBeNull();
+    const [, checked, tooLong] = await setup.events();
+    expect(checked).toMatchObject({ level: 'info', data: { rows: 13, duplicates: 11, warnings: expect.any(Number) } });
+    expect(tooLong).toMatchObject({
+      sourceId: 'gateway:too_long_training',
+      level: 'warn',
+      message: expect.stringMatching(/^1 row has more than the \d+ tokens .* openai cuts/),
+      data: { rows: 1 },
+    });
+    expect(JSON.stringify(await setup.events())).not.toContain('word word');
+  });
+
+  it('keeps to the limits of the installation', async () => {
+    setup = await createActivitySetup(test.database, { maxDatasetRows: 11 });
+    setup.contents.set('file-train', rows(12));
+    expect((await attempt(setup.activities.preflightDataset, dataset('training'))).failure).toMatchObject({
+      type: 'invalid_training_file',
+    });
+    setup.contents.set('file-train', `${rows(10)}${'x'.repeat(1_000_001)}\n`);
+    expect((await attempt(setup.activities.preflightDataset, dataset('training'))).failure).toMatchObject({
+      type: 'invalid_training_file',
+      message: expect.stringContaining('line 11'),
+    });
   });
 
   it.each([
@@ -77,90 +108,5 @@ describe('the check of a dataset', () => {
       type: 'file_content_missing',
       nonRetryable: true,
     });
-  });
-});
-
-describe('the upload of a dataset', () => {
-  const upload = () => attempt(setup.activities.uploadDataset, dataset('training'));
-
-  it('streams every byte and keeps the id, and repeated sends nothing', async () => {
-    setup.contents.set('file-train', rows(12));
-    expect((await upload()).result).toEqual({
-      status: 'validating_files',
-      phase: 'uploading',
-      remoteFileId: 'remote-training',
-    });
-    expect(setup.vendor.files.get('remote-training')).toBe(rows(12));
-    expect((await upload()).result).toMatchObject({ remoteFileId: 'remote-training' });
-    expect(setup.vendor.called('uploadDataset')).toBe(1);
-    expect((await setup.row()).remoteFiles).toEqual({ training: 'remote-training' });
-    expect(await sources()).toEqual(['gateway:created', 'gateway:uploaded_training']);
-  });
-
-  it('that fails is tried again, and shows why meanwhile', async () => {
-    setup.contents.set('file-train', rows(12));
-    setup.vendor.fail('uploadDataset', refusal('provider_unavailable'));
-    expect((await upload()).failure).toMatchObject({ type: 'provider_unavailable', nonRetryable: false });
-    expect((await setup.row()).lastError).toMatchObject({ code: 'provider_unavailable' });
-    expect((await upload()).failure).toBeNull();
-    expect((await setup.row()).lastError).toBeNull();
-  });
-
-  it('that is cancelled ends as cancelled', async () => {
-    const { createAttempts } = await import('../test/support/activity-setup.js');
-    setup.contents.set('file-train', rows(12));
-    const { failure } = await createAttempts(setup.activities.uploadDataset, dataset('training')).next((environment) =>
-      environment.cancel('CANCELLED'),
-    );
-    expect(failure?.name).toBe('CancelledFailure');
-    expect((await setup.row()).remoteFiles).toEqual({});
-  });
-});
-
-describe('cleaning up', () => {
-  const clean = (remove = true) =>
-    attempt(setup.activities.deleteRemote, { jobId: setup.jobId, version: setup.version(9), remove });
-  beforeEach(async () => {
-    for (const role of ['training', 'validation'] as const) {
-      setup.vendor.files.set(`remote-${role}`, 'x');
-      await setup.dependencies.jobs.recordRemoteFile(setup.jobId, role, `remote-${role}`);
-    }
-  });
-
-  it('deletes what was uploaded, and repeated nothing', async () => {
-    expect((await clean()).failure).toBeNull();
-    expect(setup.vendor.files.size).toBe(0);
-    expect((await setup.row()).remoteFiles).toEqual({});
-    await clean();
-    expect(setup.vendor.called('deleteFile')).toBe(2);
-  });
-
-  it('does nothing where it was not asked to', async () => {
-    await clean(false);
-    expect(setup.vendor.files.size).toBe(2);
-  });
-
-  it('takes a file that is gone as deleted, tells one that may not be deleted, and waits for a provider that is away', async () => {
-    setup.vendor.files.delete('remote-training');
-    await clean();
-    expect(await sources()).toEqual(['gateway:created']);
-
-    await setup.dependencies.jobs.recordRemoteFile(setup.jobId, 'training', 'remote-training');
-    setup.vendor.fail('deleteFile', refusal('provider_unavailable'));
-    expect((await clean()).failure).toMatchObject({ type: 'provider_unavailable', nonRetryable: false });
-    setup.vendor.fail('deleteFile', refusal('provider_auth_error', 403));
-    expect((await clean()).failure).toBeNull();
-    expect(await sources()).toEqual(['gateway:created', 'gateway:not_deleted_remote-training']);
-  });
-
-  it('deletes what an attempt left whose answer was lost, and asks nobody where nothing was ever sent', async () => {
-    for (const role of ['training', 'validation'] as const) {
-      await setup.dependencies.jobs.forgetRemoteFile(setup.jobId, role);
-    }
-    await clean();
-    expect(setup.vendor.called('findDatasets')).toBe(0);
-    await setup.dependencies.jobs.markUploadAttempted(setup.jobId);
-    await clean();
-    expect(setup.vendor.files.size).toBe(0);
   });
 });

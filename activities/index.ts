@@ -1,14 +1,17 @@
 import type { FineTuningActivities } from '../src/domain/activities.js';
 import { cancelAtProvider } from './cancel.js';
 import { createDelays } from './cadence.js';
+import { deleteRemote } from './clean.js';
 import { collectResults } from './collect.js';
 import { controlJob } from './control.js';
-import { deleteRemote, preflightDataset, uploadDataset } from './datasets.js';
+import { preflightDataset } from './datasets.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { withFailures } from './failures.js';
 import { observed } from './observe.js';
 import { recordJob } from './record.js';
 import { submitJob } from './submit.js';
+import { uploadDataset } from './upload.js';
+import { sweepFiles } from './sweep.js';
 import { awaitProviderChange } from './wait.js';
 
 export type { ActivityDependencies, OpenedJob } from './dependencies.js';
@@ -36,5 +39,6 @@ export function createActivities(dependencies: ActivityDependencies): FineTuning
     recordJob: withFailures(delays, (input) => recordJob(dependencies, input)),
     deleteRemote: withFailures(delays, (input) => deleteRemote(dependencies, input)),
     reconcileJobs: withFailures(delays, () => dependencies.reconcile()),
+    sweepFiles: withFailures(delays, () => sweepFiles(dependencies)),
   };
 }

@@ -81,6 +81,16 @@ describe.each(['api', 'native'] as const)('a cancel (%s)', (source) => {
     expectCancelled(job, source);
   });
 
+  it('while files are uploaded: what is half-done is given up, whatever the policy keeps', async () => {
+    const job = await startJob(sandbox, { uploadDataset: () => stays }, { remoteCleanup: 'never' });
+    await job.settle();
+    requestCancel(job, source);
+    for (let count = 0; count < 2; count += 1) job.resolve('uploadDataset', cancels);
+    await job.settle();
+    expect(job.inputs('deleteRemote')).toMatchObject([{ remove: false }]);
+    expectCancelled(job, source);
+  });
+
   it('of uploads that end well all the same: nothing is submitted', async () => {
     const job = await startJob(sandbox, { uploadDataset: () => stays });
     await job.settle();

@@ -250,8 +250,24 @@ describe('cleaning up at the provider', () => {
     );
     await job.settle();
     expect(job.names().includes('deleteRemote')).toBe(cleaned);
-    if (cleaned) expect(job.names().slice(-2)).toEqual(['recordJob', 'deleteRemote']);
+    if (!cleaned) return;
+    expect(job.names().slice(-2)).toEqual(['recordJob', 'deleteRemote']);
+    expect(job.inputs('deleteRemote')).toMatchObject([{ remove: true }]);
   });
+
+  it.each([
+    ['on_failure', true],
+    ['always', true],
+    ['never', false],
+  ] as const)(
+    'by the policy %s gives up what an upload that failed may have left half-done',
+    async (remoteCleanup, remove) => {
+      const job = await startJob(sandbox, { uploadDataset: () => fails('provider_bad_request') }, { remoteCleanup });
+      await job.settle();
+      expect(job.inputs('deleteRemote')).toMatchObject([{ remove }]);
+      expect(job.names().slice(-2)).toEqual(['recordJob', 'deleteRemote']);
+    },
+  );
 
   it('does not change the outcome when it fails', async () => {
     const job = await startJob(

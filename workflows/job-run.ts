@@ -1,4 +1,4 @@
-import type { FineTuningActivities, FineTuningJobInput, ProviderChange } from '../src/domain/activities.js';
+import type { FineTuningJobInput, JobActivities, ProviderChange } from '../src/domain/activities.js';
 import type { Interruption } from './interruption.js';
 import type { JobTracker } from './job-tracker.js';
 
@@ -7,7 +7,7 @@ export interface JobRun {
   readonly input: FineTuningJobInput;
   readonly tracker: JobTracker;
   readonly interruption: Interruption;
-  readonly activities: Omit<FineTuningActivities, 'reconcileJobs'>;
+  readonly activities: JobActivities;
 }
 
 /** A job that the provider has. */

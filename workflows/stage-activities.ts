@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
-import type { FineTuningActivities, FineTuningJobInput } from '../src/domain/activities.js';
+import type { FineTuningJobInput, JobActivities } from '../src/domain/activities.js';
 import { filesQueue, providerQueue, workflowsQueue } from '../src/domain/temporal-names.js';
 
 const SECOND_MS = 1_000;
@@ -8,8 +8,6 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 /** Above what the server orders by: submit and cancel go before polls when a provider queue has a backlog. */
 const PRIORITY = { act: 1, poll: 5 } as const;
-
-type JobActivities = Omit<FineTuningActivities, 'reconcileJobs'>;
 
 /**
  * The activities of one job, each with its queue, time-outs and the words that the Web UI shows.
@@ -32,8 +30,8 @@ export function createStageActivities(input: FineTuningJobInput): JobActivities 
     startToCloseMs: number,
     summary: string,
     options: Omit<ActivityOptions, 'taskQueue' | 'startToCloseTimeout' | 'summary'> = {},
-  ): FineTuningActivities =>
-    proxyActivities<FineTuningActivities>({
+  ): JobActivities =>
+    proxyActivities<JobActivities>({
       taskQueue,
       startToCloseTimeout: wholeMs(startToCloseMs * timeoutScale),
       summary,

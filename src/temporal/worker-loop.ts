@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../observability/logger.js';
-import { ensureReconcileSchedule } from './schedule.js';
+import { ensureSchedules } from './schedule.js';
 import type { SearchAttributes } from './search-attributes.js';
 import { startWorkers, type Workers, type WorkersOptions } from './workers.js';
 
@@ -36,7 +36,7 @@ export function keepWorkersRunning(options: WorkerLoopOptions): RunningWorkers {
 
   const startOnce = async (): Promise<void> => {
     await options.searchAttributes.register();
-    await ensureReconcileSchedule(options.client, {
+    await ensureSchedules(options.client, {
       taskQueuePrefix: options.workers.taskQueuePrefix,
       pollIntervalScale: options.pollIntervalScale,
     });

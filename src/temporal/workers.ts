@@ -59,6 +59,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
         uploadDataset: activities.uploadDataset,
         collectResults: activities.collectResults,
         deleteRemote: activities.deleteRemote,
+        sweepFiles: activities.sweepFiles,
       },
       maxConcurrentActivityTaskExecutions: FILE_ACTIVITIES_AT_ONCE,
     },

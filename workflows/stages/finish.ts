@@ -1,4 +1,4 @@
-import { ActivityFailure, log } from '@temporalio/workflow';
+import { ActivityFailure, log, patched } from '@temporalio/workflow';
 import type { ProviderChange } from '../../src/domain/activities.js';
 import type { JobError, JobState } from '../../src/domain/job.js';
 import type { AtProvider, JobRun } from '../job-run.js';
@@ -27,21 +27,30 @@ export async function finish(run: JobRun, change: ProviderChange, job: AtProvide
   const state: JobState = { ...run.tracker.state(), ...end, status: change.status, phase: 'finished' };
   const recorded = await run.activities.recordJob({ jobId, version, state });
   run.tracker.publish(version, { ...state, ...recorded });
-  if (mustClean(run, change)) await clean(run);
+  const remove = mustRemove(run, change);
+  if (remove || mayBeHalfDone(job)) await clean(run, remove);
 }
 
 /** What cannot be deleted stays; the job's outcome is written already and does not change by it. */
-async function clean(run: JobRun): Promise<void> {
+async function clean(run: JobRun, remove: boolean): Promise<void> {
   const { jobId } = run.input;
   try {
-    await run.activities.deleteRemote({ jobId, version: run.tracker.nextVersion(), remove: true });
+    await run.activities.deleteRemote({ jobId, version: run.tracker.nextVersion(), remove });
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error;
     log.warn('what was uploaded for the job could not be deleted', { jobId, error });
   }
 }
 
-function mustClean(run: JobRun, change: ProviderChange): boolean {
+function mustRemove(run: JobRun, change: ProviderChange): boolean {
   const policy = run.input.remoteCleanup ?? 'on_failure';
   return policy === 'always' || (policy === 'on_failure' && change.status !== 'succeeded');
+}
+
+/**
+ * An upload whose worker died, and that no attempt took up again, is of no use to anybody, whatever the policy keeps. Where
+ * the provider has the job there is none: every upload had ended well before it was submitted.
+ */
+function mayBeHalfDone(job: AtProvider | null): boolean {
+  return job === null && patched('discard-half-done-uploads');
 }
