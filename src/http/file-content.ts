@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
-import { pipeline } from 'node:stream/promises';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import parseRange from 'range-parser';
 import { GatewayError } from '../domain/errors.js';
 import type { ByteRange } from '../files/file-store.js';
@@ -34,11 +35,33 @@ export async function sendFileContent(
     response.end();
     return;
   }
-  const content = await files.openContent(file, range ?? undefined);
-  setHeaders();
-  // The pipeline destroys both ends when one fails: a reader that leaves closes the file, and a failing disk cuts the answer
-  // short of its Content-Length instead of ending it as if whole.
-  await pipeline(content, response);
+  await send(await files.openContent(file, range ?? undefined), response, setHeaders);
+}
+
+/**
+ * Content that breaks, or is not what was uploaded, cuts the answer short of its Content-Length instead of ending it as if
+ * whole; before its first byte there is still time for an answer that says so. A client that leaves closes the content.
+ *
+ * Not `pipeline`: it closes the connection before the error is thrown, and then a store that broke looks like a client that left.
+ */
+async function send(content: Readable, response: Response, setHeaders: () => void): Promise<void> {
+  const left = new AbortController();
+  const leave = (): void => {
+    left.abort();
+    content.destroy();
+  };
+  response.once('close', leave);
+  if (response.destroyed) leave();
+  try {
+    for await (const chunk of content) {
+      if (response.destroyed) return;
+      if (!response.headersSent) setHeaders();
+      if (!response.write(chunk)) await once(response, 'drain', { signal: left.signal });
+    }
+  } finally {
+    content.destroy();
+  }
+  response.end();
 }
 
 function wantedRange(request: Request, sizeBytes: number, etag: string): ByteRange | null {

@@ -28,7 +28,6 @@ const OPENAI_ROUTES: readonly string[] = [
   'responses',
   'skills',
   'threads',
-  'uploads',
   'vector_stores',
   'videos',
 ];
@@ -39,7 +38,7 @@ export const notOurs: RequestHandler = (request) => {
   if (OPENAI_ROUTES.some((route) => `${request.path}/`.startsWith(`/v1/${route}/`))) {
     throw new GatewayError(
       'not_supported',
-      `${url} is part of OpenAI's API but not of this gateway, which serves files and fine-tuning jobs. The documentation lists its routes.`,
+      `${url} is part of OpenAI's API but not of this gateway, which serves files, uploads and fine-tuning jobs. The documentation lists its routes.`,
     );
   }
   throw new GatewayError('not_found', `Invalid URL (${url})`);

@@ -46,6 +46,7 @@ export function fileListObject(page: FilePage): FileListObject {
   };
 }
 
-function unixSeconds(date: Date): number {
+/** A time as OpenAI shows it. */
+export function unixSeconds(date: Date): number {
   return Math.floor(date.getTime() / 1000);
 }

@@ -11,9 +11,10 @@ export interface UploadForm {
 }
 
 const FIELDS = ['purpose', 'expires_after[anchor]', 'expires_after[seconds]'] as const;
-const MIN_EXPIRY_SECONDS = 3_600;
-const MAX_EXPIRY_SECONDS = 2_592_000;
-const MAX_FILENAME_LENGTH = 500;
+/** How long a file may be asked to live, from its making on. */
+export const MIN_EXPIRY_SECONDS = 3_600;
+export const MAX_EXPIRY_SECONDS = 2_592_000;
+export const MAX_FILENAME_LENGTH = 500;
 
 /** One upload's form. Parts come in any order; unknown and repeated ones are refused by name. */
 export function createUploadForm(): UploadForm {
@@ -96,10 +97,15 @@ function readSeconds(value: string): number {
 
 function readFilename(given: string | undefined): string {
   if (given === undefined || given === '') throw refuse('file', "'file' must be a file part with a filename");
-  if (given.length > MAX_FILENAME_LENGTH || /[\u0000-\u001f\u007f]/.test(given)) {
+  if (!isLegalFilename(given)) {
     throw refuse('file', `the filename must have at most ${MAX_FILENAME_LENGTH} characters and no control characters`);
   }
   return given;
+}
+
+/** Neither longer than `MAX_FILENAME_LENGTH` nor with control characters. */
+export function isLegalFilename(given: string): boolean {
+  return given.length <= MAX_FILENAME_LENGTH && !/[\u0000-\u001f\u007f]/.test(given);
 }
 
 function unknownPart(name: string): GatewayError {

@@ -45,6 +45,7 @@ function rowOf(request: Partial<JobRequest> = {}, change: Partial<JobRow> = {}):
     providerJobId: null,
     submittedAt: null,
     remoteFiles: {},
+    uploadProgress: {},
     rawStatus: null,
     progress: null,
     resolvedHyperparameters: null,

@@ -7,19 +7,26 @@ import { Writable } from 'node:stream';
 import { z } from 'zod';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.js';
 import type { ProviderDefinition, Providers } from '../../domain/provider-port.js';
+import { createFileContents } from '../../files/file-contents.js';
 import { createFilesService } from '../../files/files-service.js';
 import type { FileStore } from '../../files/file-store.js';
 import { createLocalFileStore } from '../../files/local.js';
+import { createUploadsService, type UploadsService } from '../../files/uploads-service.js';
 import { createLogger } from '../../observability/logger.js';
 import { createApiKeyRepository } from '../../store/api-keys.js';
 import { createFileRepository, type FileRepository } from '../../store/files.js';
+import { createUploadRepository, type UploadRepository } from '../../store/uploads.js';
 import { createVirtualKeyRepository } from '../../store/virtual-keys.js';
 import { createWorkspaceRepository } from '../../store/workspaces.js';
 import { createGatewayKeys, newGatewayKey, type GatewayKeyService } from '../../vault/gateway-keys.js';
 import { createVault } from '../../vault/vault.js';
 import { createVirtualKeys, type VirtualKeys } from '../../vault/virtual-keys.js';
+import { preflight } from '../../datasets/index.js';
 import { createApp, type AppDependencies } from '../app.js';
+import { createFilePreflight, type FilePreflight, type FilePreflightDependencies } from '../file-preflight.js';
 import { createFilesRouter } from '../routes/files.js';
+import { createPreflightRouter } from '../routes/preflight.js';
+import { createUploadsRouter } from '../routes/uploads.js';
 import { createVirtualKeysRouter } from '../routes/virtual-keys.js';
 
 export interface TestGateway {
@@ -29,8 +36,10 @@ export interface TestGateway {
   readonly otherKey: string;
   readonly testDatabase: TestDatabase;
   readonly repository: FileRepository;
+  readonly uploads: UploadsService;
   readonly gatewayKeys: GatewayKeyService;
   readonly virtualKeys: VirtualKeys;
+  readonly filePreflight: FilePreflight;
   readonly logLines: readonly string[];
   /** Files in the store, temporary ones included. */
   storedFiles(): Promise<readonly string[]>;
@@ -54,8 +63,12 @@ export interface Answer {
 
 export interface TestGatewayOptions {
   readonly maxFileBytes?: number;
+  readonly maxUploadBytes?: number;
+  readonly maxPartBytes?: number;
   readonly wrapStore?: (store: FileStore) => FileStore;
   readonly wrapRepository?: (repository: FileRepository) => FileRepository;
+  readonly preflight?: Partial<FilePreflightDependencies>;
+  readonly wrapUploadRepository?: (repository: UploadRepository) => UploadRepository;
   readonly app?: Partial<AppDependencies>;
 }
 
@@ -85,11 +98,31 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const localStore = await createLocalFileStore(directory);
   const fileRepository = createFileRepository(database);
   const repository = options.wrapRepository?.(fileRepository) ?? fileRepository;
+  const store = options.wrapStore?.(localStore) ?? localStore;
+  const contents = createFileContents({ store, pieces: (uploadId) => repository.pieces(uploadId) });
   const files = createFilesService({
     repository,
-    store: options.wrapStore?.(localStore) ?? localStore,
+    store,
+    contents,
     maxFileBytes: options.maxFileBytes ?? 512 * 1024 * 1024,
     logger,
+  });
+  const uploadRepository = createUploadRepository(database);
+  const uploads = createUploadsService({
+    repository: options.wrapUploadRepository?.(uploadRepository) ?? uploadRepository,
+    files: repository,
+    store,
+    contents,
+    maxUploadBytes: options.maxUploadBytes ?? 8 * 1024 * 1024 * 1024,
+    maxPartBytes: options.maxPartBytes ?? 64 * 1024 * 1024,
+    logger,
+  });
+  const filePreflight = createFilePreflight({
+    files,
+    preflight,
+    maxRowBytes: 1024 * 1024,
+    maxDatasetRows: null,
+    ...options.preflight,
   });
   const vault = createVault(randomBytes(32));
   const virtualKeys = createVirtualKeys({
@@ -101,7 +134,12 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     logger,
     gatewayKeys,
     publicRouters: [],
-    routers: [createFilesRouter({ files }), createVirtualKeysRouter({ virtualKeys })],
+    routers: [
+      createFilesRouter({ files }),
+      createUploadsRouter({ uploads }),
+      createPreflightRouter({ files, filePreflight }),
+      createVirtualKeysRouter({ virtualKeys }),
+    ],
     ...options.app,
   });
   const server = createServer(app);
@@ -112,8 +150,10 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     otherKey,
     testDatabase,
     repository,
+    uploads,
     gatewayKeys,
     virtualKeys,
+    filePreflight,
     logLines,
     async storedFiles() {
       const entries = await readdir(directory, { recursive: true, withFileTypes: true });
