@@ -18,6 +18,15 @@ export interface GeneratedFrom {
       }
     >
   >;
+  readonly checks: Readonly<Record<string, { readonly severity: string; readonly description: string }>>;
+  readonly checkExamples: readonly {
+    readonly check: string;
+    readonly content: { readonly lines: readonly string[] } | { readonly hex: string };
+    readonly line: number | null;
+    readonly message: string;
+  }[];
+  /** `docs/datasets.md` as it stands: only its table is generated. */
+  readonly datasets: string;
 }
 
 export function generatedPages(tables: GeneratedFrom): readonly GeneratedPage[];

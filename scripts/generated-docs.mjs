@@ -75,11 +75,74 @@ export function errorsPage(codes) {
   );
 }
 
+const TABLE_BEGINS = '<!-- The table is generated from src/datasets by `npm run docs`: change it there. -->';
+const TABLE_ENDS = '<!-- End of the table. -->';
+
+/** `docs/datasets.md`: the page as it stands, with the table of checks from `src/datasets/checks.ts` and their examples. */
+export function datasetsPage(page, checks, examples) {
+  const begin = page.indexOf(TABLE_BEGINS);
+  const end = page.indexOf(TABLE_ENDS);
+  if (begin === -1 || end < begin) throw new Error('docs/datasets.md has no place for the table of checks');
+  const rows = Object.entries(checks).flatMap(([name, { severity, description }]) => {
+    const shown = examples.filter(({ check }) => check === name);
+    if (shown.length === 0) throw new Error(`the check ${name} has no example`);
+    return shown.map((example, index) =>
+      row(
+        index === 0 ? `\`${name}\`` : '',
+        index === 0 ? severity : '',
+        index === 0 ? description : '',
+        exampleCell(example),
+        placed(example),
+      ),
+    );
+  });
+  const table = lines(
+    TABLE_BEGINS,
+    '',
+    '| check | | what is asked | example | message |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+  );
+  return page.slice(0, begin) + table + page.slice(end);
+}
+
+const MAX_EXAMPLE_CHARACTERS = 160;
+const MAX_EXAMPLE_LINES = 3;
+
+/** The line at fault, or the first lines where it is the file; bytes in hexadecimal where it is not text. */
+function exampleCell({ content, line }) {
+  if ('hex' in content) {
+    const hex = content.hex.match(/../g) ?? [];
+    return codeSpan(line === null ? hex.join(' ') : hex.map(visibleByte).join(''));
+  }
+  const all = content.lines;
+  if (line !== null) return codeSpan(visible(cut(all[line - 1] ?? '')));
+  const shown = all.slice(0, MAX_EXAMPLE_LINES).map((value) => codeSpan(visible(cut(value))));
+  return [...shown, ...(all.length > MAX_EXAMPLE_LINES ? ['…'] : [])].join('<br>');
+}
+
+const placed = ({ line, message }) => text(line === null ? message : `line ${line}: ${message}`);
+const cut = (value) =>
+  value.length <= MAX_EXAMPLE_CHARACTERS ? value : `${value.slice(0, MAX_EXAMPLE_CHARACTERS - 1)}…`;
+/** What a reader would not see in an example, by its code point. */
+const visible = (value) =>
+  value.replace(
+    /[\p{Control}\p{Format}\p{Surrogate}]/gu,
+    (character) => `<U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}>`,
+  );
+const visibleByte = (hex) =>
+  /^[2-7]/.test(hex) && hex !== '7f' ? String.fromCharCode(Number.parseInt(hex, 16)) : `<${hex.toUpperCase()}>`;
+const codeSpan = (value) => (value === '' ? '(empty)' : value.includes('`') ? `\`\` ${value} \`\`` : `\`${value}\``);
+/** Text of a cell: nothing in it is markup. */
+const text = (value) => value.replaceAll('\\', '\\\\').replace(/[<*_`[\]]/g, '\\$&');
+
 /** Every generated page: path in the repository and content. */
-export function generatedPages({ variables, secrets, errorCodes }) {
+export function generatedPages({ variables, secrets, errorCodes, checks, checkExamples, datasets }) {
   return [
     { path: 'docs/configuration.md', content: configurationPage(variables, secrets) },
     { path: 'docs/errors.md', content: errorsPage(errorCodes) },
+    { path: 'docs/datasets.md', content: datasetsPage(datasets, checks, checkExamples) },
   ];
 }
 

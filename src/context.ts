@@ -1,12 +1,20 @@
 import type { Express } from 'express';
 import { createActivities, type ActivityDependencies } from '../activities/index.js';
 import type { Config } from './config/config.js';
+import { preflight } from './datasets/index.js';
+import { createFileContents } from './files/file-contents.js';
 import { createFilesService } from './files/files-service.js';
-import { createLocalFileStore } from './files/local.js';
+import type { FileStoreLocation, S3Credentials } from './files/location.js';
+import { openFileStore } from './files/open-file-store.js';
+import { createUploadsService } from './files/uploads-service.js';
+import { createFileSweeper } from './files/sweep.js';
 import { createApp } from './http/app.js';
+import { createFilePreflight } from './http/file-preflight.js';
 import { createFilesRouter } from './http/routes/files.js';
 import { createFineTuningJobsRouter } from './http/routes/fine-tuning-jobs.js';
 import { createHealthRouter, type ReadinessProbe } from './http/routes/health.js';
+import { createPreflightRouter } from './http/routes/preflight.js';
+import { createUploadsRouter } from './http/routes/uploads.js';
 import { createVirtualKeysRouter } from './http/routes/virtual-keys.js';
 import { createJobService } from './jobs/job-service.js';
 import { createOpenJob } from './jobs/open-job.js';
@@ -16,13 +24,16 @@ import { createTemporalWorkflows } from './jobs/temporal-workflows.js';
 import { namedLogger, type Logger } from './observability/logger.js';
 import { createProviders } from './providers/registry.js';
 import { createApiKeyRepository } from './store/api-keys.js';
+import { createContentRows } from './store/content-rows.js';
 import { createDatabase } from './store/database.js';
 import { createFileRepository } from './store/files.js';
 import { createInstallationRepository } from './store/installation.js';
 import { createJobCheckpointsRepository } from './store/job-checkpoints.js';
 import { createJobEventsRepository } from './store/job-events.js';
 import { createJobSubmissionsRepository } from './store/job-submissions.js';
+import { createJobUploadsRepository } from './store/job-uploads.js';
 import { createJobsRepository } from './store/jobs.js';
+import { createUploadRepository } from './store/uploads.js';
 import { createVirtualKeyRepository } from './store/virtual-keys.js';
 import { createWorkspaceRepository, type WorkspaceRepository } from './store/workspaces.js';
 import { workflowBundlePath } from './temporal/bundle-path.js';
@@ -42,7 +53,9 @@ export interface ContextResources {
   readonly version: string;
   readonly masterKey: Buffer;
   readonly databaseUrl: string;
-  readonly fileDirectory: string;
+  readonly fileStore: FileStoreLocation;
+  /** Of an S3 store; null: those that the AWS SDK finds. */
+  readonly s3Credentials: S3Credentials | null;
   readonly temporal: TemporalTarget;
   /** True where Temporal is our child: a run that it does not know is lost, and its job is adopted. */
   readonly adoptLostRuns: boolean;
@@ -80,23 +93,34 @@ export async function createContext(
     applicationName: `tunesmith-${resources.role}`,
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection was lost'),
   });
-  const fileStore = await createLocalFileStore(resources.fileDirectory);
+  const fileStore = await openFileStore(resources.fileStore, resources.s3Credentials);
   const providers = createProviders();
   const vault = createVault(masterKey);
   const { client, close: closeTemporal } = createTemporalClient(temporal);
   const searchAttributes = createSearchAttributes(client, temporal.namespace, namedLogger(logger, 'temporal'));
 
-  const jobs = createJobsRepository(database);
+  const jobs = createJobsRepository(database, { fileRetentionDays: config.fileRetentionDays });
   const events = createJobEventsRepository(database);
   const checkpoints = createJobCheckpointsRepository(database);
   const submissions = createJobSubmissionsRepository(database);
-  const fileRepository = createFileRepository(database);
+  const fileRepository = createFileRepository(database, { retentionDays: config.fileRetentionDays });
   const virtualKeys = createVirtualKeys({ repository: createVirtualKeyRepository(database), vault, providers });
   const gatewayKeys = createGatewayKeys({ repository: createApiKeyRepository(database) });
+  const contents = createFileContents({ store: fileStore, pieces: (uploadId) => fileRepository.pieces(uploadId) });
   const files = createFilesService({
     repository: fileRepository,
     store: fileStore,
+    contents,
     maxFileBytes: config.maxFileBytes,
+    logger: namedLogger(logger, 'files'),
+  });
+  const uploads = createUploadsService({
+    repository: createUploadRepository(database, { retentionDays: config.fileRetentionDays }),
+    files: fileRepository,
+    store: fileStore,
+    contents,
+    maxUploadBytes: config.maxUploadBytes,
+    maxPartBytes: config.maxUploadPartBytes,
     logger: namedLogger(logger, 'files'),
   });
 
@@ -151,6 +175,12 @@ export async function createContext(
         idempotencySecret: vault.derive('job-ids'),
         log: jobLog,
       });
+      const filePreflight = createFilePreflight({
+        files,
+        preflight,
+        maxRowBytes: config.maxRowBytes,
+        maxDatasetRows: config.maxDatasetRows,
+      });
       return createApp({
         logger: namedLogger(logger, 'http'),
         gatewayKeys,
@@ -180,6 +210,8 @@ export async function createContext(
         ],
         routers: [
           createFilesRouter({ files }),
+          createUploadsRouter({ uploads }),
+          createPreflightRouter({ files, filePreflight }),
           createFineTuningJobsRouter({ jobs: jobService }),
           createVirtualKeysRouter({ virtualKeys }),
         ],
@@ -190,18 +222,29 @@ export async function createContext(
       const activities = createActivities({
         jobs,
         submissions,
+        jobUploads: createJobUploadsRepository(database),
         events,
         checkpoints,
         files: fileRepository,
         fileStore,
+        contents,
         openJob: createOpenJob({ jobs, virtualKeys, providers, vault }),
         reconcile: async () => {
           await files.removeExpired();
+          await uploads.removeExpired();
           await virtualKeys.removeDeleted();
           return reconcile();
         },
+        sweepFiles: createFileSweeper({
+          store: fileStore,
+          rows: createContentRows(database),
+          installation: createInstallationRepository(database),
+          logger: namedLogger(logger, 'files'),
+        }),
         pollIntervalScale: config.pollIntervalScale,
         maxResultFileBytes: config.maxFileBytes,
+        maxRowBytes: config.maxRowBytes,
+        maxDatasetRows: config.maxDatasetRows,
         random: overrides.random ?? Math.random,
         now: overrides.now ?? Date.now,
       });

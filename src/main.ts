@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { Command, InvalidArgumentError } from 'commander';
-import { ConfigurationError } from './config/config.js';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { PreflightCommandOptions } from './commands/preflight.js';
 import { productVersion } from './commands/version.js';
 
 // Each command is loaded when it is called: `--help` and the emulators need none of the rest.
@@ -45,6 +45,34 @@ program
     await runEmulators(options);
   });
 
+program
+  .command('preflight')
+  .description('check a dataset before it is uploaded; needs no gateway, and exits with 1 where it finds an error')
+  .argument('<file>', 'a .jsonl file; - reads standard input')
+  .addOption(
+    new Option('--method <method>', 'what the file is for')
+      .choices(['supervised', 'dpo', 'reinforcement'])
+      .default('supervised'),
+  )
+  .addOption(new Option('--role <role>', "the file's part").choices(['training', 'validation']).default('training'))
+  .option('--model <model>', 'the model to be tuned: decides the tokenizer and the limit of tokens a row')
+  .option('--epochs <number>', 'times that the file is trained on, for the total of tokens', wholeNumber)
+  .option('--exact-tokens', "count tokens with the model's tokenizer; several times slower")
+  .option('--max-row-bytes <number>', 'longest row (default: 16 MiB)', wholeNumber)
+  .option('--max-rows <number>', 'most rows (default: as many as there are)', wholeNumber)
+  .option('--minimum-rows <number>', 'fewest rows (default: 10 for training, 1 for validation)', wholeNumber)
+  .option('--json', 'print the report as JSON')
+  .action(async (file: string, options: PreflightCommandOptions) => {
+    const { runPreflight } = await import('./commands/preflight.js');
+    process.exitCode = await runPreflight(file, options);
+  });
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(number) && number > 0) return number;
+  throw new InvalidArgumentError('it must be a whole number above 0');
+}
+
 function portNumber(text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
@@ -53,8 +81,9 @@ function portNumber(text: string): number {
 
 try {
   await program.parseAsync();
-  process.exit(0);
+  process.exit();
 } catch (error) {
+  const { ConfigurationError } = await import('./config/config.js');
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(error instanceof ConfigurationError ? `${message}\n` : `tunesmith: ${message}\n`);
   process.exit(1);

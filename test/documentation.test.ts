@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { generatedPages } from '../scripts/generated-docs.mjs';
 import { SECRET_VARIABLES, VARIABLES } from '../src/config/variables.js';
+import { CHECK_EXAMPLES } from '../src/datasets/check-examples.js';
+import { CHECKS } from '../src/datasets/checks.js';
 import { ERROR_CODES } from '../src/domain/errors.js';
 import { createProviders } from '../src/providers/registry.js';
 import { REPOSITORY_ROOT } from './support/imports.js';
@@ -17,19 +19,29 @@ const docs = markdownIn('docs');
 const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...docs, ...markdownIn('emulators')];
 
 describe('generated pages', () => {
-  const tables = { variables: VARIABLES, secrets: SECRET_VARIABLES, errorCodes: ERROR_CODES };
+  const tables = {
+    variables: VARIABLES,
+    secrets: SECRET_VARIABLES,
+    errorCodes: ERROR_CODES,
+    checks: CHECKS,
+    checkExamples: CHECK_EXAMPLES,
+    datasets: read('docs/datasets.md'),
+  };
 
   test.each(generatedPages(tables))('$path is what `npm run docs` makes of the code', ({ path, content }) => {
     expect(read(path)).toBe(content);
   });
 
-  test('have every variable and every error code', () => {
+  test('have every variable, every error code and every check', () => {
     const configuration = read('docs/configuration.md');
     for (const name of Object.keys({ ...VARIABLES, ...SECRET_VARIABLES }))
       expect(configuration).toContain(`| \`${name}\` |`);
     const errors = read('docs/errors.md');
     for (const [name, { status }] of Object.entries(ERROR_CODES))
       expect(errors).toContain(`| \`${name}\` | ${status} |`);
+    const datasets = read('docs/datasets.md');
+    for (const [name, { severity }] of Object.entries(CHECKS))
+      expect(datasets).toContain(`| \`${name}\` | ${severity} |`);
   });
 });
 

@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/config.js';
 import type { Environment } from '../config/env.js';
 import { SEARCH_ATTRIBUTES } from '../domain/temporal-names.js';
+import type { FileStoreLocation } from '../files/location.js';
 import type { ReadinessProbe } from '../http/routes/health.js';
 import { startEmulators, type EmbeddedEmulators } from '../processes/emulators.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../store/embedded.js';
@@ -20,7 +20,7 @@ export interface Children {
   readonly databaseUrl: string;
   /** The same without a password. */
   readonly publicDatabaseUrl: string;
-  readonly fileDirectory: string;
+  readonly fileStore: FileStoreLocation;
   /** For `/readyz`: a child that is being started again is not ready. */
   readonly probes: Readonly<Record<string, ReadinessProbe>>;
   stop(): Promise<void>;
@@ -87,8 +87,7 @@ async function addresses(
   environment: Environment,
   { temporal, postgres }: Pick<Children, 'temporal' | 'postgres'>,
 ) {
-  const fileDirectory = config.fileDirectory ?? join(config.home, 'files');
-  await mkdir(fileDirectory, { recursive: true, mode: 0o700 });
+  const fileStore: FileStoreLocation = config.fileStore ?? { kind: 'directory', directory: join(config.home, 'files') };
   const databaseUrl = postgres?.databaseUrl ?? config.databaseUrl;
   // @NOTE one of the two is there: the child is started where the configuration names none.
   if (databaseUrl === null) throw new Error('no database');
@@ -97,7 +96,7 @@ async function addresses(
       temporal === null ? externalTemporal(environment) : embeddedTemporal(temporal.address, config.temporalNamespace),
     databaseUrl,
     publicDatabaseUrl: postgres?.publicDatabaseUrl ?? withoutPassword(databaseUrl),
-    fileDirectory,
+    fileStore,
   };
 }
 

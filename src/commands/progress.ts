@@ -10,9 +10,17 @@ export interface Progress {
 
 const QUIET_MS = 10_000;
 
+export interface ProgressStream extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** Whether a line can be drawn over: not on a terminal that says it has no columns, where ora would clear lines without end. */
+const canMove = ({ isTTY, columns = 0 }: ProgressStream): boolean => isTTY === true && columns > 0;
+
 /** On standard error, so that standard output has the result alone. */
-export function createProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
-  if (stream.isTTY) {
+export function createProgress(stream: ProgressStream = process.stderr): Progress {
+  if (canMove(stream)) {
     const spinner = ora({ stream, discardStdin: false });
     return {
       step: (text) => {

@@ -22,10 +22,10 @@ export async function separateContext(
   environment: Environment,
   logger: Logger,
 ): Promise<Context> {
-  const { databaseUrl, fileDirectory } = config;
+  const { databaseUrl, fileStore } = config;
   const { masterKey } = secrets;
   // @NOTE `loadConfig` refuses these commands without them.
-  if (databaseUrl === null || fileDirectory === null || masterKey === null) throw new Error('unreachable');
+  if (databaseUrl === null || fileStore === null || masterKey === null) throw new Error('unreachable');
   const context = await createContext(
     config,
     {
@@ -33,7 +33,8 @@ export async function separateContext(
       version: productVersion(),
       masterKey,
       databaseUrl,
-      fileDirectory,
+      fileStore,
+      s3Credentials: secrets.s3,
       temporal: externalTemporal(environment),
       adoptLostRuns: false,
     },

@@ -10,7 +10,11 @@ const root = fileURLToPath(new URL('histories/', import.meta.url));
 const historySchema = z.looseObject({
   events: z.array(
     z.looseObject({
+      eventId: z.string(),
       eventType: z.string(),
+      workflowExecutionStartedEventAttributes: z
+        .looseObject({ input: z.looseObject({ payloads: z.array(z.looseObject({})) }) })
+        .optional(),
       activityTaskScheduledEventAttributes: z.looseObject({ activityType: z.object({ name: z.string() }) }).optional(),
     }),
   ),
@@ -96,6 +100,40 @@ describe('recorded histories', () => {
       const payloads = JSON.stringify(history).replaceAll(/"data":"([^"]*)"/g, (_, data: string) => atob(data));
       expect(payloads.match(/\d+@|\/home\/|\/root\/|\/tmp\/|node_modules|sk-/)?.[0]).toBeUndefined();
     }
+  });
+});
+
+describe('a run of 0.1.0 by the policy never, which did not give up what was half-done', () => {
+  const ofThePolicyNever = (name: string): History => {
+    const history = structuredClone(recordedAs(name));
+    const [started] = history.events;
+    const [payload] = z
+      .array(z.object({ data: z.string() }))
+      .parse(started?.workflowExecutionStartedEventAttributes?.input.payloads);
+    const input = z.looseObject({}).parse(JSON.parse(atob(payload?.data ?? '')));
+    const data = btoa(JSON.stringify({ ...input, remoteCleanup: 'never' }));
+    Object.assign(started?.workflowExecutionStartedEventAttributes?.input.payloads[0] ?? {}, { data });
+    const cleaning = history.events.findIndex(
+      (event) => event.activityTaskScheduledEventAttributes?.activityType.name === 'deleteRemote',
+    );
+    const end = history.events.at(-1);
+    const before = history.events.slice(0, cleaning);
+    const taskCompleted = before.findLast(({ eventType }) => eventType === 'EVENT_TYPE_WORKFLOW_TASK_COMPLETED');
+    for (const attributes of Object.values(end ?? {})) {
+      if (typeof attributes === 'object') {
+        Object.assign(attributes ?? {}, { workflowTaskCompletedEventId: taskCompleted?.eventId });
+      }
+    }
+    return {
+      ...history,
+      events: [...before, { ...end, eventType: end?.eventType ?? '', eventId: String(cleaning + 1) }],
+    };
+  };
+
+  it.each(['0.1.0/cancel-at-upload', '0.1.0/invalid-file'])('replays: %s', async (name) => {
+    const history = ofThePolicyNever(name);
+    expect(history.events.length).toBeLessThan(recordedAs(name).events.length);
+    expect((await replay([[name, history]])).get(name)).toBeNull();
   });
 });
 

@@ -6,12 +6,14 @@ import { DefaultLogger } from '@temporalio/worker';
 import { createActivities, type ActivityDependencies } from '../../activities/index.js';
 import { GatewayError } from '../../src/domain/errors.js';
 import type { FineTuningActivities } from '../../src/domain/activities.js';
-import { acceptedState, type JobRequest, type StateVersion } from '../../src/domain/job.js';
+import { acceptedState, type DatasetRole, type JobRequest, type StateVersion } from '../../src/domain/job.js';
+import type { FileContents } from '../../src/files/file-contents.js';
 import type { FileStore } from '../../src/files/file-store.js';
-import { createFileRepository } from '../../src/store/files.js';
+import { createFileRepository, type FileRepository } from '../../src/store/files.js';
 import { createJobCheckpointsRepository } from '../../src/store/job-checkpoints.js';
 import { createJobEventsRepository, type JobEventRow } from '../../src/store/job-events.js';
 import { createJobSubmissionsRepository } from '../../src/store/job-submissions.js';
+import { createJobUploadsRepository } from '../../src/store/job-uploads.js';
 import { createJobsRepository, type JobRow } from '../../src/store/jobs.js';
 import { newJobId } from '../../src/store/new-id.js';
 import type { Database } from '../../src/store/database.js';
@@ -47,6 +49,8 @@ export interface ActivitySetup {
   /** The create was begun so long ago, by the database's clock. */
   submitBegunAgo(ms: number): Promise<void>;
   addJob(request?: JobRequest): Promise<string>;
+  /** As an attempt that uploaded the dataset leaves the row. */
+  uploaded(role: DatasetRole, remoteFileId: string): Promise<void>;
 }
 
 export type AttemptEnd<Output> =
@@ -55,7 +59,12 @@ export type AttemptEnd<Output> =
 
 export async function createActivitySetup(
   database: Database,
-  options: { readonly scale?: number; readonly maxResultFileBytes?: number; readonly listDelayMs?: number } = {},
+  options: {
+    readonly scale?: number;
+    readonly maxResultFileBytes?: number;
+    readonly listDelayMs?: number;
+    readonly maxDatasetRows?: number;
+  } = {},
 ): Promise<ActivitySetup> {
   const vendor = createScriptedProvider(options);
   const clock = { nowMs: Date.UTC(2026, 0, 1) };
@@ -67,12 +76,17 @@ export async function createActivitySetup(
     events,
     submissions: createJobSubmissionsRepository(database),
     checkpoints: createJobCheckpointsRepository(database),
-    files: createFileRepository(database),
+    jobUploads: createJobUploadsRepository(database),
+    files: withSizesOf(contents, createFileRepository(database)),
     fileStore: createMemoryFileStore(contents),
+    contents: contentsOf(contents),
     openJob: async (id) => ({ row: await jobs.get(id), definition: vendor.definition, provider: vendor.provider }),
     reconcile: () => Promise.reject(new Error('no reconciler in this test')),
+    sweepFiles: () => Promise.reject(new Error('no sweep in this test')),
     pollIntervalScale: options.scale ?? 1,
     maxResultFileBytes: options.maxResultFileBytes ?? 1_000,
+    maxRowBytes: 1_000_000,
+    maxDatasetRows: options.maxDatasetRows ?? null,
     random: () => 0.5,
     now: () => clock.nowMs,
   };
@@ -101,6 +115,11 @@ export async function createActivitySetup(
         .execute();
     },
     addJob,
+    async uploaded(role, remoteFileId) {
+      const claim = await dependencies.jobUploads.claim(jobId, role);
+      if (claim === null) throw new Error(`the ${role} file cannot be claimed`);
+      await dependencies.jobUploads.recordRemoteFile(jobId, claim, remoteFileId);
+    },
   };
 }
 
@@ -217,6 +236,25 @@ function createMemoryFileStore(contents: Map<string, string>): FileStore {
       contents.delete(id);
       return Promise.resolve();
     },
+    async *list() {
+      for (const id of [...contents.keys()]) yield await Promise.resolve({ id, modifiedAt: new Date(0) });
+    },
+    removeAbandoned: () => Promise.resolve(0),
     check: () => Promise.resolve(),
+  };
+}
+
+/** What a test has put under a file's id, with no check of its SHA-256: the rows are seeded before the contents. */
+function contentsOf(contents: Map<string, string>): FileContents {
+  return { open: ({ id }) => createMemoryFileStore(contents).open(id) };
+}
+
+function withSizesOf(contents: Map<string, string>, files: FileRepository): FileRepository {
+  return {
+    ...files,
+    async getForJob(id) {
+      const row = await files.getForJob(id);
+      return row === null ? null : { ...row, sizeBytes: Buffer.byteLength(contents.get(id) ?? '') };
+    },
   };
 }

@@ -211,6 +211,8 @@ const SCHEMAS: readonly (readonly [method: string, path: RegExp, name: string])[
   ['GET', /^\/v1\/files$/, 'ListFilesResponse'],
   ['GET', /^\/v1\/files\/[^/]+$/, 'OpenAIFile'],
   ['DELETE', /^\/v1\/files\/[^/]+$/, 'DeleteFileResponse'],
+  ['POST', /^\/v1\/uploads(\/[^/]+\/(complete|cancel))?$/, 'Upload'],
+  ['POST', /^\/v1\/uploads\/[^/]+\/parts$/, 'UploadPart'],
   ['POST', /^\/v1\/fine_tuning\/jobs$/, 'FineTuningJob'],
   ['GET', /^\/v1\/fine_tuning\/jobs$/, 'ListPaginatedFineTuningJobsResponse'],
   ['GET', /^\/v1\/fine_tuning\/jobs\/[^/]+$/, 'FineTuningJob'],

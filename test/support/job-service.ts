@@ -116,6 +116,7 @@ export function createFakeVendor(name: ProviderName, options: { readonly pause?:
       return Promise.resolve(answer ?? 'unknown');
     },
     uploadDataset: notHere,
+    discardUpload: notHere,
     findDatasets: notHere,
     deleteFile: notHere,
     findJobs: notHere,

@@ -3,15 +3,15 @@ import type {
   CollectInput,
   ControlInput,
   DatasetInput,
-  FineTuningActivities,
   FineTuningJobInput,
+  JobActivities,
   RecordInput,
 } from '../../src/domain/activities.js';
 import type { JobRequest, JobView } from '../../src/domain/job.js';
 import type { JobStatus } from '../../src/domain/job-state.js';
 import type { Attempt, Outcome, SandboxRun, WorkflowSandbox } from './workflow-sandbox.js';
 
-type ActivityName = Exclude<keyof FineTuningActivities, 'reconcileJobs'>;
+type ActivityName = keyof JobActivities;
 
 /** What a test says of some activities; the rest go well. */
 export type JobScript = Partial<Record<ActivityName, (attempt: Attempt) => Outcome>>;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 
 const STATUSES = ['validating_files', 'queued', 'running', 'succeeded', 'failed', 'cancelled'];
-const FILES = ['fine-tuning.json', 'files.json'];
+const FILES = ['fine-tuning.json', 'files.json', 'uploads.json'];
 
 export interface OpenAiSchemas {
   /** What is wrong with a value, as one of OpenAI's schemas sees it; empty when nothing is. */

@@ -6,6 +6,7 @@ import type {
   RemoteCheckpoint,
   RemoteEvent,
   RemoteJob,
+  UploadInput,
 } from '../../src/domain/provider-port.js';
 
 type Method = Exclude<keyof FineTuningProvider, 'name'>;
@@ -30,6 +31,8 @@ export interface ScriptedProvider {
   before(method: Method, action: () => Promise<void>): void;
   /** The next create is carried out, and its answer is lost. */
   loseAnswerOfCreate(): void;
+  /** What an upload does before it reads its content. */
+  duringUpload: (input: UploadInput, signal: AbortSignal) => Promise<void>;
   /** New jobs are not listed at once. */
   hideNewJobs: boolean;
   addJob(marker: string, change?: Partial<RemoteJob>): RemoteJob;
@@ -99,11 +102,15 @@ export function createScriptedProvider(capabilities: { readonly listDelayMs?: nu
     canTune: () => Promise.resolve('unknown'),
     async uploadDataset(input, signal) {
       await called('uploadDataset', input.role, signal);
+      await scripted.duringUpload(input, signal);
       let text = '';
       for await (const chunk of input.content) text += Buffer.from(chunk).toString();
       const id = `remote-${input.role}`;
       scripted.files.set(id, text);
       return { id };
+    },
+    async discardUpload(progress, signal) {
+      await called('discardUpload', JSON.stringify(progress), signal);
     },
     async findDatasets(jobId, _since, signal) {
       await called('findDatasets', jobId, signal);
@@ -161,6 +168,7 @@ export function createScriptedProvider(capabilities: { readonly listDelayMs?: nu
     results: new Map(),
     files: new Map(),
     hideNewJobs: false,
+    duringUpload: () => Promise.resolve(),
     fail(method, error, times = 1) {
       failures.set(method, { error, times });
     },

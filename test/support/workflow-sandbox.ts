@@ -257,6 +257,8 @@ async function startRun(creator: ReusableVMWorkflowCreator, runId: string, start
     } else if (command.upsertWorkflowSearchAttributes) {
       const fields = command.upsertWorkflowSearchAttributes.searchAttributes?.indexedFields ?? {};
       for (const [name, payload] of Object.entries(fields)) commands.push(`${name} = ${String(decode(payload))}`);
+    } else if (command.setPatchMarker) {
+      commands.push(`patch ${command.setPatchMarker.patchId ?? ''}`);
     } else {
       throw new Error(`this driver does not know the command ${Object.keys(command).join()}`);
     }
