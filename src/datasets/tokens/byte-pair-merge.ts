@@ -19,7 +19,8 @@ export function createByteMerge(ranks: BytePairRanks): CountMerged {
 
   const rankOf = (bytes: Uint8Array, start: number, end: number): number =>
     end - start > MAX_TOKEN_BYTES ? NONE : ranks.find(bytes, start, end, hashBytes(bytes, start, end));
-  const pairRank = (bytes: Uint8Array, start: number): number => ranks.findPair(bytes[start] ?? 0, bytes[start + 1] ?? 0);
+  const pairRank = (bytes: Uint8Array, start: number): number =>
+    ranks.findPair(bytes[start] ?? 0, bytes[start + 1] ?? 0);
 
   const countSmall: CountMerged = (bytes, start, end) => {
     let parts = end - start;
@@ -71,7 +72,7 @@ export function createByteMerge(ranks: BytePairRanks): CountMerged {
     for (let key = heap.pop(); key !== undefined; key = heap.pop()) {
       const rank = Math.floor(key / 2 ** 32);
       // Made an integer also in the engine: a float here slows everything that takes positions.
-      const part = key % 2 ** 32 | 0;
+      const part = (key % 2 ** 32) | 0;
       // An entry of a pair that has changed since.
       if (pairRanks[part] !== rank) continue;
       const second = next[part] ?? length;

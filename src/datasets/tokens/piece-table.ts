@@ -52,7 +52,8 @@ export function createShortPieceTable(lineCount: number): PieceTable {
       const two = view.getInt32(start + 4, true) & (second[length] ?? 0);
       const three = view.getInt32(start + 8, true) & (third[length] ?? 0);
       const line = (mix(one, two, three + length) & lineMask) * LINE_WORDS;
-      entries.copyWithin(line + 4, line, line + LINE_WORDS - 4);
+      // By hand: for so few a call of copyWithin takes longer.
+      for (let word = line + LINE_WORDS - 1; word >= line + 4; word -= 1) entries[word] = entries[word - 4] ?? 0;
       entries[line] = one;
       entries[line + 1] = two;
       entries[line + 2] = three;
@@ -104,8 +105,8 @@ export function createLongPieceTable(lineCount: number): PieceTable {
     keep: (view, start, length, count) => {
       if (count > MAX_COUNT) return;
       const line = read(view, start, length);
-      entries.copyWithin(line + 8, line, line + 8);
-      entries.set(piece, line);
+      for (let word = 0; word < 8; word += 1) entries[line + 8 + word] = entries[line + word] ?? 0;
+      for (let word = 0; word < 7; word += 1) entries[line + word] = piece[word] ?? 0;
       entries[line + 7] = (length << 8) | count;
     },
   };

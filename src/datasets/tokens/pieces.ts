@@ -124,4 +124,3 @@ function nextCodePoint(bytes: Uint8Array, start: number): number {
 function isContinuation(byte: number): boolean {
   return (byte & 0xc0) === 0x80;
 }
-

@@ -63,7 +63,7 @@ export function createTokenizer(encoding: Encoding): Tokenizer {
     bytes[sizeBytes] = END_MARK;
     const text = classify(bytes, sizeBytes, isAscii);
     let count = 0;
-    for (let start = 0; start < sizeBytes; ) {
+    for (let start = 0; start < sizeBytes;) {
       const wordEnd = plainWordEnd(bytes, start);
       const end = wordEnd === start ? pieceEnd(text, start) : wordEnd;
       count += countPiece(bytes, view, start, end - start);
