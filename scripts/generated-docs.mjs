@@ -1,4 +1,5 @@
 // The pages of docs/ that are made from tables in the code. Pure: tables in, Markdown out.
+import { Readable } from 'node:stream';
 
 const HEAD = (source) => `<!-- Generated from ${source} by \`npm run docs\`: change it there. -->`;
 
@@ -78,8 +79,12 @@ export function errorsPage(codes) {
 const TABLE_BEGINS = '<!-- The table is generated from src/datasets by `npm run docs`: change it there. -->';
 const TABLE_ENDS = '<!-- End of the table. -->';
 
-/** `docs/datasets.md`: the page as it stands, with the table of checks from `src/datasets/checks.ts` and their examples. */
-export function datasetsPage(page, checks, examples) {
+/**
+ * `docs/datasets.md`: the page as it stands, with the table of checks from `src/datasets/checks.ts` and their examples, and what
+ * is said of the file that the page shows.
+ */
+export function datasetsPage(given, { checks, checkExamples: examples, output }) {
+  const page = withBlock(withBlock(given, 'console', output.text), 'json', output.json);
   const begin = page.indexOf(TABLE_BEGINS);
   const end = page.indexOf(TABLE_ENDS);
   if (begin === -1 || end < begin) throw new Error('docs/datasets.md has no place for the table of checks');
@@ -105,6 +110,32 @@ export function datasetsPage(page, checks, examples) {
     '',
   );
   return page.slice(0, begin) + table + page.slice(end);
+}
+
+const BLOCK = (language) => new RegExp(`(?<=^\`\`\`${language}\n).*?(?=^\`\`\`$)`, 'ms');
+
+/** The page with another content of its first block of a language. */
+function withBlock(page, language, content) {
+  if (!BLOCK(language).test(page)) throw new Error(`docs/datasets.md has no block of ${language}`);
+  return page.replace(BLOCK(language), () => content);
+}
+
+/** What the command and the route say of the rows that `docs/datasets.md` shows. The functions are those of the product. */
+export async function datasetsOutput(page, { preflight, preflightReportText, preflightReportObject }) {
+  const rows = BLOCK('jsonl').exec(page)?.[0] ?? '';
+  const check = (options) =>
+    preflight(
+      Readable.from([Buffer.from(rows)]),
+      { method: 'supervised', role: 'training', excerpts: true, ...options },
+      new AbortController().signal,
+    );
+  const text = preflightReportText(await check({ epochs: 3 }), { name: 'train.jsonl', color: false });
+  const answer = preflightReportObject(await check({}));
+  const short = { ...answer, errors: answer.errors.filter(({ check }) => check === 'unknown_role'), warnings: [] };
+  return {
+    text: `$ tunesmith preflight train.jsonl --epochs 3\n${text}`,
+    json: `${JSON.stringify({ object: 'file.preflight', file_id: 'file-abc', ...short }, null, 2)}\n`,
+  };
 }
 
 const MAX_EXAMPLE_CHARACTERS = 160;
@@ -138,11 +169,11 @@ const codeSpan = (value) => (value === '' ? '(empty)' : value.includes('`') ? `\
 const text = (value) => value.replaceAll('\\', '\\\\').replace(/[<*_`[\]]/g, '\\$&');
 
 /** Every generated page: path in the repository and content. */
-export function generatedPages({ variables, secrets, errorCodes, checks, checkExamples, datasets }) {
+export function generatedPages({ variables, secrets, errorCodes, datasets }) {
   return [
     { path: 'docs/configuration.md', content: configurationPage(variables, secrets) },
     { path: 'docs/errors.md', content: errorsPage(errorCodes) },
-    { path: 'docs/datasets.md', content: datasetsPage(datasets, checks, checkExamples) },
+    { path: 'docs/datasets.md', content: datasetsPage(datasets.page, datasets) },
   ];
 }
 

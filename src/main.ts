@@ -58,7 +58,7 @@ program
   .option('--model <model>', 'the model to be tuned: decides the tokenizer and the limit of tokens a row')
   .option('--epochs <number>', 'times that the file is trained on, for the total of tokens', wholeNumber)
   .option('--exact-tokens', "count tokens with the model's tokenizer; several times slower")
-  .option('--max-row-bytes <number>', 'longest row (default: 16 MiB)', wholeNumber)
+  .option('--max-row-bytes <number>', 'longest row (default: 16 MiB; at most 512 MiB)', rowBytes)
   .option('--max-rows <number>', 'most rows (default: as many as there are)', wholeNumber)
   .option('--minimum-rows <number>', 'fewest rows (default: 10 for training, 1 for validation)', wholeNumber)
   .option('--json', 'print the report as JSON')
@@ -66,6 +66,13 @@ program
     const { runPreflight } = await import('./commands/preflight.js');
     process.exitCode = await runPreflight(file, options);
   });
+
+/** As `MAX_ROW_BYTES`: a longer row does not fit into a string. */
+function rowBytes(text: string): number {
+  const bytes = wholeNumber(text);
+  if (bytes <= 512 * 1024 * 1024) return bytes;
+  throw new InvalidArgumentError('it must be at most 536870912');
+}
 
 function wholeNumber(text: string): number {
   const number = Number(text);

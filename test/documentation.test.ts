@@ -1,11 +1,14 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { generatedPages } from '../scripts/generated-docs.mjs';
+import { datasetsOutput, generatedPages } from '../scripts/generated-docs.mjs';
+import { preflightReportText } from '../src/commands/preflight-report-text.js';
 import { SECRET_VARIABLES, VARIABLES } from '../src/config/variables.js';
 import { CHECK_EXAMPLES } from '../src/datasets/check-examples.js';
 import { CHECKS } from '../src/datasets/checks.js';
+import { preflight } from '../src/datasets/preflight.js';
 import { ERROR_CODES } from '../src/domain/errors.js';
+import { preflightReportObject } from '../src/http/schemas/preflight-report.js';
 import { createProviders } from '../src/providers/registry.js';
 import { REPOSITORY_ROOT } from './support/imports.js';
 
@@ -18,14 +21,15 @@ const markdownIn = (folder: string): readonly string[] =>
 const docs = markdownIn('docs');
 const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...docs, ...markdownIn('emulators')];
 
+const datasetsText = read('docs/datasets.md');
+const output = await datasetsOutput(datasetsText, { preflight, preflightReportText, preflightReportObject });
+
 describe('generated pages', () => {
   const tables = {
     variables: VARIABLES,
     secrets: SECRET_VARIABLES,
     errorCodes: ERROR_CODES,
-    checks: CHECKS,
-    checkExamples: CHECK_EXAMPLES,
-    datasets: read('docs/datasets.md'),
+    datasets: { page: datasetsText, checks: CHECKS, checkExamples: CHECK_EXAMPLES, output },
   };
 
   test.each(generatedPages(tables))('$path is what `npm run docs` makes of the code', ({ path, content }) => {
@@ -39,9 +43,8 @@ describe('generated pages', () => {
     const errors = read('docs/errors.md');
     for (const [name, { status }] of Object.entries(ERROR_CODES))
       expect(errors).toContain(`| \`${name}\` | ${status} |`);
-    const datasets = read('docs/datasets.md');
     for (const [name, { severity }] of Object.entries(CHECKS))
-      expect(datasets).toContain(`| \`${name}\` | ${severity} |`);
+      expect(datasetsText).toContain(`| \`${name}\` | ${severity} |`);
   });
 });
 

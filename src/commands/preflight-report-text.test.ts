@@ -160,7 +160,6 @@ describe('a report in text', () => {
     expect(show(fields)).not.toContain('\u001b');
     const colored = show(fields, true);
     expect(colored).toContain('\u001b[31m');
-    // eslint-disable-next-line no-control-regex -- the codes of colours are what is taken away
     expect(colored.replace(/\u001b\[\d+m/g, '')).toBe(show(fields));
   });
 });

@@ -28,7 +28,7 @@ const SAMPLES = [
 
 describe.each(ENCODINGS)('the tokenizer for %s', (_, model, encode) => {
   const tokenizer = createTokenizer(modelTokens(model).encoding);
-  const expected = (text: string): number => encode(text.toWellFormed(), AS_TEXT).length;
+  const expected = (text: string): number => encode(Buffer.from(text).toString(), AS_TEXT).length;
 
   test.each(SAMPLES)('counts %j as the library does', (text) => {
     expect(tokenizer.count(text)).toBe(expected(text));

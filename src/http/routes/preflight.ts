@@ -3,6 +3,7 @@ import { GatewayError } from '../../domain/errors.js';
 import type { FilesService } from '../../files/files-service.js';
 import { requireCaller } from '../auth.js';
 import type { FilePreflight } from '../file-preflight.js';
+import { withoutIdleTimeout } from '../idle-timeout.js';
 import { jsonBody } from '../json-body.js';
 import { managedModeOnly } from '../mode.js';
 import { createRouter, pathParameter } from '../route-table.js';
@@ -39,7 +40,7 @@ export function createPreflightRouter({ files, filePreflight }: PreflightRouterD
   });
 }
 
-/** Nothing is sent or read for as long as a pass takes: the idle time-out waits. A client that leaves ends the pass. */
+/** A client that leaves ends the work. */
 async function whileConnected<Result>(
   request: Request,
   response: Response,
@@ -47,15 +48,11 @@ async function whileConnected<Result>(
 ): Promise<Result> {
   const gone = new AbortController();
   const onClose = (): void => gone.abort(new Error('the client went away'));
-  const { socket } = request;
-  const idleTimeoutMs = socket.timeout ?? 0;
   response.once('close', onClose);
   if (response.closed) onClose();
-  socket.setTimeout(0);
   try {
-    return await work(gone.signal);
+    return await withoutIdleTimeout(request, () => work(gone.signal));
   } finally {
     response.off('close', onClose);
-    socket.setTimeout(idleTimeoutMs);
   }
 }
