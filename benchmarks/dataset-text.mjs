@@ -4,6 +4,8 @@
 // and Chinese letters with emoji. Some rows define and call tools. Every row is legal by OpenAI's rules.
 
 const VOCABULARY = 50_000;
+// With it the first thousand words are 74 percent of a text, and the first ten thousand 90, about as in English.
+const ZIPF_EXPONENT = 1.07;
 const ENGLISH =
   'the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which you were her all she there would their we him been has when who will more no if out so said what up its about into than them can only other new some could time these two may then do first any my now such like our over man me even most made after also did many before must through back years where much your way well down should because each just those people how too little state good very make world still own see men work long get here between both life being under never day same another know while last might us great old year off come since against go came right used take three'.split(
     ' ',
@@ -121,11 +123,11 @@ function vocabulary(pick, below) {
   return [...words];
 }
 
-/** Index n with a probability in proportion to 1 / (n + 1). */
+/** Index n with a probability in proportion to 1 / (n + 1) ** ZIPF_EXPONENT. */
 function zipfSampler(size, random) {
   const sums = new Float64Array(size);
   let sum = 0;
-  for (let index = 0; index < size; index += 1) sums[index] = sum += 1 / (index + 1);
+  for (let index = 0; index < size; index += 1) sums[index] = sum += 1 / (index + 1) ** ZIPF_EXPONENT;
   return () => {
     const wanted = random() * sum;
     let low = 0;

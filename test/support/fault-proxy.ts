@@ -20,14 +20,16 @@ export type Fault =
 export interface FaultProxy {
   /** Base address, without a slash at the end. */
   readonly url: string;
-  /** Asked for every request, in the order in which they come. */
-  decide(decision: (request: ProxiedRequest) => Fault | undefined): void;
+  /** Asked for every request, in the order in which they come; a request waits for its decision. */
+  decide(decision: Decision): void;
   /** `METHOD /path?query` of everything that came, the oldest first. */
   readonly requests: readonly string[];
   /** Requests whose answer is under way or not there yet. */
   active(): number;
   close(): Promise<void>;
 }
+
+export type Decision = (request: ProxiedRequest) => Fault | undefined | Promise<Fault | undefined>;
 
 export interface ProxiedRequest {
   readonly method: string;
@@ -40,7 +42,7 @@ export interface ProxiedRequest {
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const { hostname, port } = new URL(target);
   const requests: string[] = [];
-  let decision: (request: ProxiedRequest) => Fault | undefined = () => undefined;
+  let decision: Decision = () => undefined;
   let active = 0;
 
   const server = createServer((incoming, outgoing) => {
@@ -49,7 +51,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     active += 1;
     outgoing.once('close', () => (active -= 1));
     for (const stream of [incoming, outgoing]) stream.on('error', () => undefined);
-    const fault = decision({ method, path: url, headers }) ?? { kind: 'pass' };
+    void Promise.resolve(decision({ method, path: url, headers })).then((fault) => {
+      pass(incoming, outgoing, fault ?? { kind: 'pass' });
+    });
+  });
+  const pass = (incoming: IncomingMessage, outgoing: ServerResponse, fault: Fault): void => {
+    const { method, url, headers } = incoming;
     if (fault.kind === 'answer') {
       incoming.resume();
       outgoing.writeHead(fault.status, fault.headers ?? {}).end(fault.body);
@@ -72,7 +79,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       }
     });
     incoming.once('end', () => upstream.end());
-  });
+  };
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();

@@ -1,56 +1,54 @@
-/**
- * How many tokens the pieces have that were seen of late, in a table of fixed size. An entry holds the piece itself, and the
- * few entries where a piece may be lie in one line of the processor's cache: what a count waits for is memory.
- */
-export interface PieceTable {
-  /** 0 where the piece is not known. `view` is of the text's bytes, with `ROOM_BYTES` more behind the text. */
-  find(view: DataView, start: number, length: number): number;
-  /**
-   * For a piece that `find` does not know; the oldest of its line is forgotten. One with more tokens than an entry can say is
-   * not kept.
-   */
-  keep(view: DataView, start: number, length: number, count: number): void;
-}
-
-export const MAX_SHORT_BYTES = 12;
-export const MAX_LONG_BYTES = 28;
 /** How far behind the text a table may read. */
 export const ROOM_BYTES = 32;
+export const MAX_SHORT_BYTES = 12;
+export const MAX_LONG_BYTES = 28;
 
 const LINE_WORDS = 16;
 const MASKS = [0, 0xff, 0xffff, 0xff_ffff, -1] as const;
 const MAX_COUNT = 0xff;
 
 /**
- * For pieces of 1 to 12 bytes. An entry is 16 bytes: the piece, zeros, and `length << 8 | count`.
+ * How many tokens the pieces of 1 to 12 bytes have that were seen of late, in a table of fixed size. A piece is given as its
+ * bytes in three numbers, zeros behind it. The entries where a piece may be lie in one line of the processor's cache: what
+ * a count waits for is memory.
+ */
+export interface ShortPieceTable {
+  /** 0 where the piece is not known. */
+  find(one: number, two: number, three: number, length: number): number;
+  /** For a piece that `find` does not know; the oldest of its line is forgotten. */
+  keep(one: number, two: number, three: number, length: number, count: number): void;
+}
+
+/**
+ * An entry is 16 bytes: the piece, and `length << 8 | count`.
  *
  * @param lineCount lines of four entries, 64 bytes; a power of two
  */
-export function createShortPieceTable(lineCount: number): PieceTable {
+export function createShortPieceTable(lineCount: number): ShortPieceTable {
   const entries = new Int32Array(lineCount * LINE_WORDS);
-  const first = masksOf(0);
-  const second = masksOf(4);
-  const third = masksOf(8);
   const lineMask = lineCount - 1;
 
+  /** So that what is frequent is found first, and forgotten last. */
+  const toFront = (entry: number, line: number): void => {
+    for (let word = 0; word < 4; word += 1) {
+      const moved = entries[entry + word] ?? 0;
+      entries[entry + word] = entries[line + word] ?? 0;
+      entries[line + word] = moved;
+    }
+  };
   return {
-    find: (view, start, length) => {
-      const one = view.getInt32(start, true) & (first[length] ?? 0);
-      const two = view.getInt32(start + 4, true) & (second[length] ?? 0);
-      const three = view.getInt32(start + 8, true) & (third[length] ?? 0);
+    find: (one, two, three, length) => {
       const line = (mix(one, two, three + length) & lineMask) * LINE_WORDS;
       for (let entry = line; entry < line + LINE_WORDS; entry += 4) {
         if (entries[entry] !== one || entries[entry + 1] !== two || entries[entry + 2] !== three) continue;
         const value = entries[entry + 3] ?? 0;
-        if (value >>> 8 === length) return value & MAX_COUNT;
+        if (value >>> 8 !== length) continue;
+        if (entry !== line) toFront(entry, line);
+        return value & MAX_COUNT;
       }
       return 0;
     },
-    keep: (view, start, length, count) => {
-      if (count > MAX_COUNT) return;
-      const one = view.getInt32(start, true) & (first[length] ?? 0);
-      const two = view.getInt32(start + 4, true) & (second[length] ?? 0);
-      const three = view.getInt32(start + 8, true) & (third[length] ?? 0);
+    keep: (one, two, three, length, count) => {
       const line = (mix(one, two, three + length) & lineMask) * LINE_WORDS;
       // By hand: for so few a call of copyWithin takes longer.
       for (let word = line + LINE_WORDS - 1; word >= line + 4; word -= 1) entries[word] = entries[word - 4] ?? 0;
@@ -62,12 +60,19 @@ export function createShortPieceTable(lineCount: number): PieceTable {
   };
 }
 
+/** The same for pieces of 13 to 28 bytes, read from the text with `ROOM_BYTES` more behind it. */
+export interface LongPieceTable {
+  /** 0 where the piece is not known. */
+  find(view: DataView, start: number, length: number): number;
+  keep(view: DataView, start: number, length: number, count: number): void;
+}
+
 /**
- * For pieces of 13 to 28 bytes; an entry is 32 bytes.
+ * An entry is 32 bytes.
  *
  * @param lineCount lines of two entries, 64 bytes; a power of two
  */
-export function createLongPieceTable(lineCount: number): PieceTable {
+export function createLongPieceTable(lineCount: number): LongPieceTable {
   const entries = new Int32Array(lineCount * LINE_WORDS);
   const masks = Array.from({ length: 4 }, (_, index) => masksOf(12 + index * 4));
   const piece = new Int32Array(7);
@@ -103,7 +108,6 @@ export function createLongPieceTable(lineCount: number): PieceTable {
       return 0;
     },
     keep: (view, start, length, count) => {
-      if (count > MAX_COUNT) return;
       const line = read(view, start, length);
       for (let word = 0; word < 8; word += 1) entries[line + 8 + word] = entries[line + word] ?? 0;
       for (let word = 0; word < 7; word += 1) entries[line + word] = piece[word] ?? 0;
