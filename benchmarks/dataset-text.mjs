@@ -15,10 +15,33 @@ const ONSETS =
     ' ',
   );
 const VOWELS = 'a e i o u ai ea ou io ee'.split(' ');
-const CODAS = ['', '', '', 'n', 'r', 's', 't', 'l', 'd', 'ng', 'ck', 'st', 'tion', 'ment', 'able', 'ing', 'ed', 'er', 'ly'];
+const CODAS = [
+  '',
+  '',
+  '',
+  'n',
+  'r',
+  's',
+  't',
+  'l',
+  'd',
+  'ng',
+  'ck',
+  'st',
+  'tion',
+  'ment',
+  'able',
+  'ing',
+  'ed',
+  'er',
+  'ly',
+];
 const GERMAN = 'für über schön Größe möglich können natürlich Straße während Lösung erklären häufig'.split(' ');
-const RUSSIAN = 'это как для что время может быть нужно который данные модель ответ пример работа также если'.split(' ');
-const CHINESE = '的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面';
+const RUSSIAN = 'это как для что время может быть нужно который данные модель ответ пример работа также если'.split(
+  ' ',
+);
+const CHINESE =
+  '的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面';
 const EMOJI = ['😀', '🎉', '👍', '🚀', '❤️', '👩‍💻'];
 
 /** Makes rows, as lines without a newline. */
@@ -51,7 +74,8 @@ export function createRowGenerator(seed) {
   const code = () =>
     Array.from({ length: 3 + below(8) }, () =>
       pick([
-        () => `function ${identifier()}(${word()}, ${word()}) {\n    return ${word()}.${identifier()}(${below(1000)});\n}`,
+        () =>
+          `function ${identifier()}(${word()}, ${word()}) {\n    return ${word()}.${identifier()}(${below(1000)});\n}`,
         () => `    if (${identifier()} !== null && ${word()}[${below(20)}] >= 0x${below(65536).toString(16)}) {`,
         () => `\tself.${word()}_${word()} = ${word()}.get("${word()}", [])  # ${word()} ${word()}`,
         () => `import { ${identifier()} } from './${word()}/${word()}.js';`,
@@ -70,7 +94,9 @@ export function createRowGenerator(seed) {
       below(2) * 2,
     );
   const list = () =>
-    Array.from({ length: 3 + below(5) }, (_, index) => `${index + 1}. **${capital(word())}**: ${sentence(word)}`).join('\n');
+    Array.from({ length: 3 + below(5) }, (_, index) => `${index + 1}. **${capital(word())}**: ${sentence(word)}`).join(
+      '\n',
+    );
   const foreign = () =>
     pick([
       () => prose(() => (below(3) === 0 ? pick(GERMAN) : word())),

@@ -55,7 +55,7 @@ export async function startChildren(
   const children = { temporal: temporal.value, postgres: postgres.value, emulators: emulators.value };
   return {
     ...children,
-    ...(await addresses(config, environment, children)),
+    ...addresses(config, environment, children),
     probes: probesOf(children),
     stop: () => stop(children),
   };
@@ -82,7 +82,7 @@ async function temporalChild(
   });
 }
 
-async function addresses(
+function addresses(
   config: Config,
   environment: Environment,
   { temporal, postgres }: Pick<Children, 'temporal' | 'postgres'>,

@@ -4,7 +4,7 @@ import { GatewayError } from '../domain/errors.js';
 import { ignore, onDisk } from './disk.js';
 import type { StoredContent } from './file-store.js';
 
-/** Small chunks are gathered to this size, so that a slow client does not cost a write for each byte. */
+/** Small chunks are gathered to this size, in one buffer that is used again: nothing is left for the garbage collector. */
 const WRITE_BYTES = 256 * 1024;
 
 export interface ReceiveOptions {
@@ -22,14 +22,21 @@ export async function receiveContent(
   const hash = createHash('sha256');
   const iterator = content[Symbol.asyncIterator]();
   let sizeBytes = 0;
-  let pending: Uint8Array[] = [];
-  let pendingBytes = 0;
+  const gathered = Buffer.allocUnsafe(WRITE_BYTES);
+  let gatheredBytes = 0;
   const flush = async (): Promise<void> => {
-    const bytes = Buffer.concat(pending, pendingBytes);
-    pending = [];
-    pendingBytes = 0;
-    for (let offset = 0; offset < bytes.length;) {
-      offset += (await onDisk(() => handle.write(bytes, offset, bytes.length - offset))).bytesWritten;
+    for (let offset = 0; offset < gatheredBytes;) {
+      offset += (await onDisk(() => handle.write(gathered, offset, gatheredBytes - offset))).bytesWritten;
+    }
+    gatheredBytes = 0;
+  };
+  const gather = async (chunk: Uint8Array): Promise<void> => {
+    for (let offset = 0; offset < chunk.byteLength;) {
+      const part = chunk.subarray(offset, offset + WRITE_BYTES - gatheredBytes);
+      gathered.set(part, gatheredBytes);
+      gatheredBytes += part.byteLength;
+      offset += part.byteLength;
+      if (gatheredBytes === WRITE_BYTES) await flush();
     }
   };
   try {
@@ -43,9 +50,7 @@ export async function receiveContent(
         });
       }
       hash.update(next.value);
-      pending.push(next.value);
-      pendingBytes += next.value.byteLength;
-      if (pendingBytes >= WRITE_BYTES) await flush();
+      await gather(next.value);
     }
     await flush();
   } catch (error) {

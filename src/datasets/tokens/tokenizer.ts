@@ -2,9 +2,15 @@ import { createByteMerge } from './byte-pair-merge.js';
 import { hashBytes, loadBytePairRanks } from './byte-pair-ranks.js';
 import { createClassifier, END_MARK } from './code-point-classes.js';
 import type { Encoding } from './encodings.js';
-import { createLongPieceTable, createShortPieceTable, MAX_LONG_BYTES, MAX_SHORT_BYTES, ROOM_BYTES } from './piece-table.js';
+import {
+  createLongPieceTable,
+  createShortPieceTable,
+  MAX_LONG_BYTES,
+  MAX_SHORT_BYTES,
+  ROOM_BYTES,
+} from './piece-table.js';
 import { PIECE_ENDS } from './pieces.js';
-import { plainWordLength } from './plain-word.js';
+import { createPlainWordLength } from './plain-word.js';
 
 /** Counts tokens of text as tiktoken's `encode_ordinary` does: what looks like a special token is text. */
 export interface Tokenizer {
@@ -26,6 +32,7 @@ export function createTokenizer(encoding: Encoding): Tokenizer {
   const shortPieces = createShortPieceTable(SHORT_LINES);
   const longPieces = createLongPieceTable(LONG_LINES);
   const classify = createClassifier();
+  const plainWordLength = createPlainWordLength();
   const pieceEnd = PIECE_ENDS[encoding.split];
   const encoder = new TextEncoder();
   const sharedBytes = new Uint8Array(SHARED_LENGTH * 3 + ROOM_BYTES);
@@ -64,7 +71,7 @@ export function createTokenizer(encoding: Encoding): Tokenizer {
     bytes[sizeBytes] = END_MARK;
     const text = classify(bytes, sizeBytes, isAscii);
     let total = 0;
-    for (let start = 0; start < sizeBytes; ) {
+    for (let start = 0; start < sizeBytes;) {
       const one = view.getInt32(start, true);
       const two = view.getInt32(start + 4, true);
       const three = view.getInt32(start + 8, true);
