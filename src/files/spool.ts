@@ -32,7 +32,7 @@ export interface Spool {
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.[0-9a-f]{12}\.spool$/;
-const READ_BYTES = 128 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /** Makes the directory, for this user alone, and removes what a crash left in it. */
 export async function createSpool(directory: string, disk: FileSystem): Promise<Spool> {

@@ -59,7 +59,7 @@ it('lists every problem of the configuration of up at once, and starts nothing',
     PORT: '99999',
     EMULATORS_PORT: '-1',
     DATABASE_URL: 'mysql://u:pass-word@h/d',
-    FILE_STORE: 's3://bucket',
+    FILE_STORE: 'ftp://host/files',
   });
   expect(code).toBe(1);
   for (const name of ['PORT', 'EMULATORS_PORT', 'DATABASE_URL', 'FILE_STORE']) expect(output).toContain(name);
